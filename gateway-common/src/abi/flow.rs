@@ -1,0 +1,1 @@
+//! Per-connection state: FLOWS, EMBRYO, OLD (only where a slot asks) and REPLIES (mode `local`).

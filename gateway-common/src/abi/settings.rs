@@ -1,0 +1,25 @@
+//! SETTINGS: one entry; what the agent tells all programs.
+
+use super::pod;
+
+/// Value of SETTINGS (array of one).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// The agent's heartbeat: seconds of `CLOCK_MONOTONIC`, written once a second. Also the packet path's
+    /// coarse clock for "last seen": no clock is read per packet.
+    pub now: u32,
+    /// Without a heartbeat for this many seconds new connections go to the kernel; 0 switches that off.
+    pub stale_after: u32,
+    /// Seed of the flow hash; the same on every node of a cluster.
+    pub hash_seed: u32,
+    /// Number of L7 listeners per address family in AGENT_SOCKETS; 0 while no agent listens.
+    pub listeners: u32,
+    /// Refusals (RST, ICMP) allowed per second and CPU.
+    pub refusals: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+const _: () = assert!(size_of::<Settings>() == 24);
+pod!(Settings);

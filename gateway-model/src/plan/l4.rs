@@ -1,0 +1,72 @@
+//! What the kernel is to do: frontends, and per gateway a ring for each address family.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use crate::key::{GatewayKey, Protocol, RouteName};
+
+/// Everything that the kernel maps are to hold. Comparing two plans is cheap: rings are shared by `Arc`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct L4Plan {
+    /// By gateway.
+    pub gateways: BTreeMap<GatewayKey, L4Gateway>,
+}
+
+/// One gateway in the kernel. Its routes and endpoints are listed even where the proxy picks them: the kernel
+/// counts packets for them as well, and needs their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L4Gateway {
+    /// Addresses, ports and protocols that it answers on; empty for one that is reached by host name only.
+    pub frontends: BTreeSet<Frontend>,
+    /// Who gets new connections.
+    pub target: Target,
+    /// Routes by name, with every endpoint that still exists (ready or not, weight 0 or not).
+    pub routes: BTreeMap<RouteName, L4Route>,
+    /// Ring for IPv4 frontends.
+    pub ring4: Ring,
+    /// Ring for IPv6 frontends.
+    pub ring6: Ring,
+}
+
+/// Address, port and protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Frontend {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Protocol.
+    pub protocol: Protocol,
+}
+
+/// Who gets new connections to a frontend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The ring's endpoints; a slot without one refuses.
+    Ring,
+    /// The agent's L7 listeners: every slot is the pseudo-backend AGENT.
+    Agent,
+}
+
+/// A route in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct L4Route {
+    /// Endpoints that exist. One that is missing here is *dead*: its connections get a RST. One that is not in
+    /// the ring (not ready, weight 0) only gets no new connections.
+    pub endpoints: BTreeSet<SocketAddr>,
+}
+
+/// Which endpoint each slot's new connections go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// The endpoints that slots refer to, with their routes.
+    pub members: Arc<[(RouteName, SocketAddr)]>,
+    /// Per slot an index into `members`, or [`Ring::NOBODY`]. The length is a power of two.
+    pub slots: Arc<[u32]>,
+}
+
+impl Ring {
+    /// A slot that refuses new connections.
+    pub const NOBODY: u32 = u32::MAX;
+}

@@ -1,0 +1,1 @@
+//! The kernel's side: the only folder that names a BPF map or a program.

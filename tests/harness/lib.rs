@@ -1,0 +1,1 @@
+//! Test harness: namespaces, pods, clients and the agent under test.

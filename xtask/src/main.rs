@@ -1,0 +1,3 @@
+//! Every command that a developer of Weir types.
+
+fn main() {}
