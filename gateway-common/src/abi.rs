@@ -8,6 +8,7 @@ pub mod backend;
 pub mod flow;
 pub mod frontend;
 pub mod names;
+pub mod refusals;
 pub mod settings;
 pub mod slot;
 pub mod stats;

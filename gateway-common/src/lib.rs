@@ -5,4 +5,6 @@
 #![no_std]
 
 pub mod abi;
+pub mod hash;
+pub mod limits;
 pub mod verdict;

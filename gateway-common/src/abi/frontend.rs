@@ -3,7 +3,7 @@
 use super::pod;
 
 /// Key of FRONTENDS4.
-#[repr(C)]
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct FrontendKey4 {
     /// Destination address, be.
@@ -17,7 +17,7 @@ pub struct FrontendKey4 {
 }
 
 /// Key of FRONTENDS6.
-#[repr(C)]
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct FrontendKey6 {
     /// Destination address, be.

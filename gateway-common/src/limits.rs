@@ -1,0 +1,24 @@
+//! Sizes of the maps as declared in the object; the loader may resize any of them before it loads.
+
+/// Entries of each of FRONTENDS4 and FRONTENDS6.
+pub const FRONTENDS: usize = 8_192;
+/// Rings: one per gateway and address family.
+pub const RINGS: usize = 4_096;
+/// Slots of the ring template; real rings may have any power of two.
+pub const RING_SLOTS: usize = 4_096;
+/// Backend ids, pseudo-backends included.
+pub const BACKENDS: usize = 16_384;
+/// Route indices and gateway indices, which share one number space.
+pub const ROUTES: usize = 4_096;
+/// Established connections in each of FLOWS4, FLOWS6, REPLIES4 and REPLIES6, allocated as they are needed.
+pub const ESTABLISHED: usize = 1_048_576;
+/// Entries of each LRU map (handshakes, old flows, UDP), allocated at once: about 7 MB each.
+pub const RECENT: usize = 65_536;
+/// Listeners of the agent per address family, at most; `AGENT_SOCKETS` holds two families.
+pub const LISTENERS: usize = 64;
+/// Slots that a connection tries when its client's port is already in use towards the chosen pod.
+pub const CANDIDATES: u32 = 4;
+/// Seconds without a packet after which a UDP flow is a new one.
+pub const UDP_IDLE_SECONDS: u32 = 180;
+/// Seconds for which an unfinished handshake keeps its claim on a client port.
+pub const EMBRYO_SECONDS: u32 = 10;
