@@ -1,1 +1,25 @@
 //! Test harness: namespaces, pods, clients and the agent under test.
+//!
+//! A [`Lab`] is a small network of namespaces (clients, a node, pods) that only this process knows: its names
+//! carry the process id, its addresses are the same in every lab. Pods serve through [`pod`], clients load
+//! through [`client`], [`Agent`] runs the binary `weir` in the node's namespace, [`Capture`] counts what was on
+//! a wire. Everything is taken down when the lab is dropped, and as well when the process dies of anything.
+
+pub mod agent;
+pub mod capture;
+pub mod client;
+pub mod lab;
+pub mod name;
+pub mod netns;
+pub mod pattern;
+pub mod pod;
+mod teardown;
+pub mod wait;
+pub mod workload;
+
+pub use agent::Agent;
+pub use capture::Capture;
+pub use lab::{Lab, LabPlan};
+pub use netns::Netns;
+pub use wait::wait_until;
+pub use workload::Workload;

@@ -1,0 +1,241 @@
+//! The network of a test: clients, a node and pods, each in a namespace of its own.
+//!
+//! ```text
+//! client0 eth0 ────── up0 ┐      ┌ pod0 ────── eth0 pod0
+//! client1 eth0 ────── up1 ┤ node ├ pod1 ────── eth0 pod1
+//!                         ┘      └ …
+//! ```
+//! Addresses: client *i* is 192.168.*i*.2 and fd00:192:*i*::2, the node's uplink *i* 192.168.*i*.1 and
+//! fd00:192:*i*::1; pod *i* is 10.77.*i*.2 and fd00:77:*i*::2 behind 10.77.*i*.1 and fd00:77:*i*::1, or,
+//! behind a bridge `cni0`, 10.77.0.(10+*i*) and fd00:77::(10+*i*). 10.200.0.0/16 and fd00:200::/48 are routed to
+//! client 0 as well: source addresses for floods. Offloads are as in life: whole checksums on the wire between
+//! client and node, partial ones on the pods' side.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{Workload, name::Name, netns::Netns, teardown, teardown::Teardown};
+
+/// What a lab is to have.
+#[derive(Clone, Debug)]
+pub struct LabPlan {
+    name: Name,
+    clients: usize,
+    pods: usize,
+    bridge: bool,
+}
+
+impl LabPlan {
+    /// One client and no pods. `tag` is a short word in lower case that says whose lab it is.
+    pub fn new(tag: &str) -> Self {
+        Self { name: Name::unique(tag), clients: 1, pods: 0, bridge: false }
+    }
+
+    /// Under this name instead.
+    #[must_use]
+    pub fn named(self, name: Name) -> Self {
+        Self { name, ..self }
+    }
+
+    /// With so many pods.
+    #[must_use]
+    pub fn pods(self, pods: usize) -> Self {
+        Self { pods, ..self }
+    }
+
+    /// With so many clients, each behind an uplink of its own.
+    #[must_use]
+    pub fn clients(self, clients: usize) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// With all pods behind a bridge instead of routed one by one.
+    #[must_use]
+    pub fn bridge(self) -> Self {
+        Self { bridge: true, ..self }
+    }
+
+    /// Builds it.
+    ///
+    /// # Errors
+    /// Without root, or where a command of iproute2 or ethtool fails; nothing is left behind then.
+    pub fn build(self) -> Result<Lab> {
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "network namespaces and BPF programs need root: run this as root"
+        );
+        teardown::remove_stale()?;
+        let teardown = Teardown::arm(&self.name)?;
+        let dir = self.name.run_dir();
+        fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        let node = Netns::create(&self.name.namespace("node"))?;
+        // As on a real node: forwarding, and strict reverse path filtering, which takes an address rewritten
+        // at the wrong place for a martian.
+        node.sysctl(&[
+            ("net.ipv4.ip_forward", "1"),
+            ("net.ipv6.conf.all.forwarding", "1"),
+            ("net.ipv4.conf.all.rp_filter", "1"),
+            ("net.ipv4.conf.default.rp_filter", "1"),
+        ])?;
+        let mut clients = Vec::new();
+        for index in 0..self.clients {
+            clients.push(self.add_client(&node, index)?);
+        }
+        if self.bridge {
+            node.ip("link add cni0 type bridge\nlink set cni0 up\naddr add 10.77.0.1/16 dev cni0\n\
+                     addr add fd00:77::1/64 dev cni0 nodad\n")?;
+        }
+        let mut pods = Vec::new();
+        for index in 0..self.pods {
+            pods.push(self.add_pod(&node, index)?);
+        }
+        Ok(Lab { clients, node, pods, name: self.name, _teardown: teardown })
+    }
+
+    fn add_client(&self, node: &Netns, index: usize) -> Result<Client> {
+        let netns = Netns::create(&self.name.namespace(&format!("client{index}")))?;
+        let uplink = format!("up{index}");
+        // Many short connections to one address: the whole port range, and room for their TIME_WAIT.
+        netns.sysctl(&[("net.ipv4.ip_local_port_range", "1024 65535")])?;
+        node.ip(&format!("link add {uplink} type veth peer name eth0 netns {}\n", netns.name()))?;
+        node.ip(&format!(
+            "addr add 192.168.{index}.1/24 dev {uplink}\n\
+             addr add fd00:192:{index}::1/64 dev {uplink} nodad\nlink set {uplink} up\n"
+        ))?;
+        netns.ip(&format!(
+            "addr add 192.168.{index}.2/24 dev eth0\naddr add fd00:192:{index}::2/64 dev eth0 nodad\n\
+             link set eth0 up\nroute add default via 192.168.{index}.1\n\
+             route add default via fd00:192:{index}::1\n"
+        ))?;
+        if index == 0 {
+            node.ip("route add 10.200.0.0/16 via 192.168.0.2\nroute add fd00:200::/48 via fd00:192:0::2\n")?;
+        }
+        // A wire carries whole checksums and no VLAN tag beside the frame. GRO at the client's end is what
+        // lets XDP_TX towards it work.
+        netns.exec("ethtool -K eth0 tx off txvlan off gro on")?;
+        node.exec(&format!("ethtool -K {uplink} tx off txvlan off"))?;
+        Ok(Client { netns, v4: Ipv4Addr::new(192, 168, octet(index), 2), v6: v6(0x192, index, 2), uplink })
+    }
+
+    fn add_pod(&self, node: &Netns, index: usize) -> Result<Pod> {
+        let name = format!("pod{index}");
+        let netns = Netns::create(&self.name.namespace(&name))?;
+        node.ip(&format!("link add {name} type veth peer name eth0 netns {}\n", netns.name()))?;
+        let host = 10 + index;
+        let (v4, v6, bits, gateway4, gateway6) = if self.bridge {
+            let v6 = Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, u16::from(octet(host)));
+            (Ipv4Addr::new(10, 77, 0, octet(host)), v6, 16, "10.77.0.1".to_owned(), "fd00:77::1".to_owned())
+        } else {
+            let v4 = Ipv4Addr::new(10, 77, octet(index), 2);
+            (v4, v6(0x77, index, 2), 24, format!("10.77.{index}.1"), format!("fd00:77:{index}::1"))
+        };
+        let mut lines = format!("link set {name} up\n");
+        if self.bridge {
+            writeln!(lines, "link set {name} master cni0")?;
+        } else {
+            writeln!(lines, "addr add {gateway4}/24 dev {name}\naddr add {gateway6}/64 dev {name} nodad")?;
+        }
+        node.ip(&lines)?;
+        netns.ip(&format!(
+            "addr add {v4}/{bits} dev eth0\naddr add {v6}/64 dev eth0 nodad\nlink set eth0 up\n\
+             route add default via {gateway4}\nroute add default via {gateway6}\n"
+        ))?;
+        Ok(Pod { netns, name, v4, v6 })
+    }
+}
+
+/// A network that is up; taken down when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    /// Clients, each behind its own uplink.
+    pub clients: Vec<Client>,
+    /// Where the agent runs.
+    pub node: Netns,
+    /// Pods.
+    pub pods: Vec<Pod>,
+    name: Name,
+    _teardown: Teardown,
+}
+
+impl Lab {
+    /// The first client.
+    pub fn client(&self) -> &Client {
+        &self.clients[0]
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Folder for its files; removed with it.
+    pub fn dir(&self) -> PathBuf {
+        self.name.run_dir()
+    }
+
+    /// Where `port` of the node is reached from the first client, over IPv4.
+    pub fn node4(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::new(192, 168, 0, 1).into(), port)
+    }
+
+    /// Where `port` of the node is reached from the first client, over IPv6.
+    pub fn node6(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(v6(0x192, 0, 1).into(), port)
+    }
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    /// Its namespace; its device is `eth0`.
+    pub netns: Netns,
+    /// IPv4 address.
+    pub v4: Ipv4Addr,
+    /// IPv6 address.
+    pub v6: Ipv6Addr,
+    /// The node's end of its link.
+    pub uplink: String,
+}
+
+/// A pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Its namespace; its device is `eth0`, the node's end is called like the pod.
+    pub netns: Netns,
+    /// Its name, `pod0`.
+    pub name: String,
+    /// IPv4 address.
+    pub v4: Ipv4Addr,
+    /// IPv6 address.
+    pub v6: Ipv6Addr,
+}
+
+impl Pod {
+    /// The pod as a ready workload of `app: foo` at `version`, dual stack, with one named port.
+    pub fn workload(&self, version: &str, port_name: &str, port: u16) -> Workload {
+        Workload {
+            namespace: "default".to_owned(),
+            name: self.name.clone(),
+            labels: vec![("app".to_owned(), "foo".to_owned()), ("version".to_owned(), version.to_owned())],
+            addresses: vec![IpAddr::V4(self.v4), IpAddr::V6(self.v6)],
+            ports: vec![(port_name.to_owned(), port)],
+            ready: true,
+        }
+    }
+}
+
+fn v6(net: u16, index: usize, host: u16) -> Ipv6Addr {
+    // The index is written in decimal in the texts above, hence digits, not a number.
+    let index = u16::from_str_radix(&index.to_string(), 16).expect("decimal digits are hexadecimal digits");
+    Ipv6Addr::new(0xfd00, net, index, 0, 0, 0, 0, host)
+}
+
+fn octet(number: usize) -> u8 {
+    u8::try_from(number).expect("a lab has fewer than 200 clients and pods")
+}
