@@ -1,5 +1,7 @@
 //! Findings: mistakes as data. An invalid object yields findings and never blocks another.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::key::GatewayKey;
@@ -40,4 +42,76 @@ pub struct Place {
     pub line: u32,
     /// Column.
     pub column: u32,
+}
+
+impl Finding {
+    /// A mistake that keeps what it is about out of force.
+    pub fn error(code: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(code, Severity::Error, message, advice)
+    }
+
+    /// Something legal that is surely not what was meant.
+    pub fn warning(code: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(code, Severity::Warning, message, advice)
+    }
+
+    fn new(
+        code: &'static str,
+        severity: Severity,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self { code, severity, gateway: None, place: None, message: message.into(), advice: advice.into() }
+    }
+
+    /// Says where it is written.
+    #[must_use]
+    pub fn at(mut self, place: &Place) -> Self {
+        self.place = Some(place.clone());
+        self
+    }
+
+    /// Says which gateway it is about.
+    #[must_use]
+    pub fn of(mut self, gateway: &GatewayKey) -> Self {
+        self.gateway = Some(gateway.clone());
+        self
+    }
+
+    /// Whether it keeps what it is about out of force.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One line: `file:3:7: error[unknown-field]: message; advice`.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}[{}]: ", self.code)?;
+        if let Some(gateway) = &self.gateway {
+            write!(f, "gateway {gateway}: ")?;
+        }
+        write!(f, "{}; {}", self.message, self.advice)
+    }
+}
+
+/// Sorts by file, line and column; findings without a place come last.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        let key = |finding: &Finding| (finding.place.is_none(), finding.place.clone(), finding.severity);
+        key(a).cmp(&key(b)).then_with(|| a.code.cmp(b.code))
+    });
 }

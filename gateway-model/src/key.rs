@@ -1,11 +1,13 @@
 //! Names of gateways, routes and endpoints: the identities that every stage of the configuration uses.
 
-use std::{fmt, net::SocketAddr};
+use std::{cmp::Ordering, collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
-/// A gateway: namespace and name. Displays as `namespace/name`.
+/// A gateway: namespace and name. Displays, and is stored, as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub struct GatewayKey {
     /// Namespace; standalone: `default` or what `-n` says.
     pub namespace: String,
@@ -49,4 +51,90 @@ pub enum Protocol {
     Tcp,
     /// UDP, IP protocol 17.
     Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+impl GatewayKey {
+    /// From its two parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The pseudo-gateway that owns the shared ports.
+    pub fn shared() -> Self {
+        Self::new("", "weir-agent")
+    }
+}
+
+impl FromStr for GatewayKey {
+    type Err = std::convert::Infallible;
+
+    /// `namespace/name`; a bare name is in the namespace `default`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.split_once('/') {
+            Some((namespace, name)) => Self::new(namespace, name),
+            None => Self::new("default", text),
+        })
+    }
+}
+
+impl RouteName {
+    /// The name of the route for what a selector captured: `(2.0.1)`, `(a),(b)`, `()`.
+    pub fn from_captured(captured: &BTreeSet<String>) -> Self {
+        if captured.is_empty() {
+            return Self("()".to_owned());
+        }
+        let groups: Vec<String> = captured.iter().map(|text| format!("({text})")).collect();
+        Self(groups.join(","))
+    }
+
+    /// Whether a selector's capture groups name it: `(2.0.1)`.
+    pub fn is_group(&self) -> bool {
+        self.0.starts_with('(') && self.0.ends_with(')')
+    }
+
+    /// The version it names, where it is a single group that reads as semver (`2`, `2.0` and a leading `v` are
+    /// taken as well).
+    pub fn version(&self) -> Option<Version> {
+        let text = self.0.strip_prefix('(')?.strip_suffix(')')?;
+        let text = text.strip_prefix('v').unwrap_or(text);
+        Version::parse(text).ok().or_else(|| {
+            let missing = 2_usize.checked_sub(text.matches('.').count())?;
+            let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+            (plain && !text.is_empty())
+                .then(|| Version::parse(&format!("{text}{}", ".0".repeat(missing))).ok())
+                .flatten()
+        })
+    }
+
+    /// Order in which routes are shown: versions by semver, all others by name after them.
+    pub fn display_order(&self, other: &Self) -> Ordering {
+        match (self.version(), other.version()) {
+            (Some(a), Some(b)) => a.cmp(&b).then_with(|| self.cmp(other)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => self.cmp(other),
+        }
+    }
+}
+
+impl From<GatewayKey> for String {
+    fn from(key: GatewayKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl From<String> for GatewayKey {
+    fn from(text: String) -> Self {
+        let Ok(key) = text.parse();
+        key
+    }
 }

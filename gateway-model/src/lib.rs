@@ -1,12 +1,19 @@
 //! What a Weir gateway is.
 //!
 //! No I/O, no async, no clock, no randomness: times and seeds are passed in. The way through it:
-//! [`snapshot`] (everything that is declared or observed) → resolve (what that means, with findings)
+//! snapshot (everything that is declared or observed) → resolve (what that means, with findings)
 //! → [`plan`] (what the kernel and the proxy are to do) → diff.
 #![forbid(unsafe_code)]
 
+pub mod condition;
+pub mod document;
+pub mod expression;
 pub mod finding;
+pub mod gateway;
+mod hash;
 pub mod key;
 pub mod matching;
 pub mod plan;
+pub mod selector;
 pub mod weight;
+pub mod workload;

@@ -1,0 +1,54 @@
+//! A condition's regular expression: searched for anywhere in the value, in time linear in its length.
+
+use std::fmt;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::selector::regex_reason;
+
+/// Largest compiled size, in bytes.
+const SIZE_LIMIT: usize = 1 << 20;
+
+/// A compiled regular expression over bytes.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    source: String,
+    ignores_case: bool,
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Compiles it; an error says what is wrong in words that fit after "expected".
+    pub fn new(source: &str, ignores_case: bool) -> Result<Self, String> {
+        let regex = RegexBuilder::new(source)
+            .case_insensitive(ignores_case)
+            .size_limit(SIZE_LIMIT)
+            .build()
+            .map_err(|error| regex_reason(&error))?;
+        Ok(Self { source: source.to_owned(), ignores_case, regex })
+    }
+
+    /// As written, without the slashes.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it is found in `value`.
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        self.regex.is_match(value)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.source, self.ignores_case) == (&other.source, other.ignores_case)
+    }
+}
+
+impl Eq for Pattern {}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}

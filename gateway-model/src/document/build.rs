@@ -1,0 +1,154 @@
+//! From text to nodes.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::{Key, Node, Value};
+use crate::finding::{Finding, Place};
+
+/// Deepest nesting of a document.
+pub const MAX_DEPTH: usize = 32;
+/// Longest text, in bytes: 8 MiB.
+pub const MAX_TEXT: usize = 8 << 20;
+
+/// Reads all documents of a text; empty ones are left out. A text that does not parse yields one finding, and
+/// the documents before it.
+pub fn parse(file: &str, text: &str) -> (Vec<Node>, Vec<Finding>) {
+    let mut builder = Builder { file, documents: Vec::new(), open: Vec::new(), findings: Vec::new() };
+    if text.len() > MAX_TEXT {
+        builder.findings.push(
+            Finding::error(
+                "text-too-long",
+                format!("the text has {} bytes, more than {MAX_TEXT}", text.len()),
+                "split it into several files",
+            )
+            .at(&builder.place(1, 1)),
+        );
+        return (Vec::new(), builder.findings);
+    }
+    for event in Parser::new_from_str(text) {
+        let step = match event {
+            Ok((event, span)) => builder.take(event, span),
+            Err(error) => Err(Finding::error(
+                "syntax",
+                format!("not valid YAML or JSON: {}", error.info()),
+                "check indentation, colons, quotes and brackets at this place",
+            )
+            .at(&builder.place(error.marker().line(), error.marker().col() + 1))),
+        };
+        if let Err(finding) = step {
+            builder.findings.push(finding);
+            break;
+        }
+    }
+    (builder.documents, builder.findings)
+}
+
+struct Builder<'a> {
+    file: &'a str,
+    documents: Vec<Node>,
+    /// Collections that are not closed yet, the innermost last.
+    open: Vec<Open>,
+    findings: Vec<Finding>,
+}
+
+enum Open {
+    List(Place, Vec<Node>),
+    Map(Place, Vec<(Key, Node)>, Option<Key>),
+}
+
+impl Builder<'_> {
+    fn place(&self, line: usize, column: usize) -> Place {
+        let bounded = |number: usize| u32::try_from(number.max(1)).unwrap_or(u32::MAX);
+        Place { file: self.file.to_owned(), line: bounded(line), column: bounded(column) }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Finding> {
+        let place = self.place(span.start.line(), span.start.col() + 1);
+        let anchored = |anchor: usize, place: &Place| if anchor == 0 { Ok(()) } else { Err(no_alias(place)) };
+        match event {
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+            Event::Alias(_) => Err(no_alias(&place)),
+            Event::Scalar(text, style, anchor, tag) => {
+                anchored(anchor, &place)?;
+                let quoted = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
+                self.add(Node { place, value: Value::Scalar(text.into_owned(), quoted) })
+            }
+            Event::SequenceStart(anchor, _) => {
+                anchored(anchor, &place)?;
+                self.begin(Open::List(place, Vec::new()))
+            }
+            Event::MappingStart(anchor, _) => {
+                anchored(anchor, &place)?;
+                self.begin(Open::Map(place, Vec::new(), None))
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let node = match self.open.pop() {
+                    Some(Open::List(place, items)) => Node { place, value: Value::List(items) },
+                    Some(Open::Map(place, entries, _)) => Node { place, value: Value::Map(entries) },
+                    None => return Ok(()),
+                };
+                self.add(node)
+            }
+        }
+    }
+
+    fn begin(&mut self, collection: Open) -> Result<(), Finding> {
+        if let Some(Open::Map(_, _, key @ None)) = self.open.last_mut() {
+            let (Open::List(place, _) | Open::Map(place, ..)) = &collection;
+            *key = None;
+            return Err(
+                Finding::error("syntax", "a key is a list or a map", "use a text as the key").at(place)
+            );
+        }
+        if self.open.len() == MAX_DEPTH {
+            let (Open::List(place, _) | Open::Map(place, ..)) = &collection;
+            return Err(Finding::error(
+                "too-deep",
+                format!("nested more than {MAX_DEPTH} levels deep"),
+                "flatten the document",
+            )
+            .at(place));
+        }
+        self.open.push(collection);
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) -> Result<(), Finding> {
+        match self.open.last_mut() {
+            None if node.is_null() => {}
+            None => self.documents.push(node),
+            Some(Open::List(_, items)) => items.push(node),
+            Some(Open::Map(_, entries, waiting)) => match waiting.take() {
+                Some(key) => entries.push((key, node)),
+                None => *waiting = Some(new_key(node, entries)?),
+            },
+        }
+        Ok(())
+    }
+}
+
+fn new_key(node: Node, entries: &[(Key, Node)]) -> Result<Key, Finding> {
+    let Node { place, value: Value::Scalar(text, _) } = node else {
+        return Err(
+            Finding::error("syntax", "a key is a list or a map", "use a text as the key").at(&node.place)
+        );
+    };
+    if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
+        return Err(Finding::error(
+            "repeated-key",
+            format!("`{text}` is given twice; the first is in line {}", first.place.line),
+            "remove one of them",
+        )
+        .at(&place));
+    }
+    Ok(Key { place, text })
+}
+
+fn no_alias(place: &Place) -> Finding {
+    Finding::error("alias", "anchors (`&`) and aliases (`*`) are not accepted", "write the value out")
+        .at(place)
+}

@@ -1,0 +1,142 @@
+//! Gateways as people declare them.
+
+mod check;
+mod host;
+mod port;
+mod read;
+mod read_route;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use host::VirtualHost;
+pub use port::{PortSpec, PortType};
+pub use read::{Parsed, parse};
+
+use crate::{
+    condition::Condition,
+    finding::Place,
+    key::{GatewayKey, RouteName},
+    selector::Selector,
+    weight::Weight,
+};
+
+/// A declared gateway: product.md, section 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gateway {
+    /// Namespace and name.
+    pub key: GatewayKey,
+    /// Where it is declared.
+    pub place: Place,
+    /// Its own port; `None`: one is given out.
+    pub port: Option<PortSpec>,
+    /// Whether `port` answers on node addresses as well (standalone it always does).
+    pub host_port: bool,
+    /// Hosts that it answers on the shared ports, each with its place.
+    pub virtual_hosts: Vec<(VirtualHost, Place)>,
+    /// Finds workloads; routes are then managed by discovery.
+    pub selector: Option<Selector>,
+    /// Routes, in the order written.
+    pub routes: Vec<Route>,
+    /// Whether a user keeps his route or endpoint.
+    pub sticky: Option<Sticky>,
+    /// Only forwarding modes that keep the client's address.
+    pub preserve_client_ip: bool,
+    /// Names of secrets with certificates.
+    pub tls: Vec<String>,
+    /// Where it is served.
+    pub level: Level,
+    /// Free data, kept.
+    pub metadata: Map<String, Value>,
+}
+
+/// A declared route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Its name.
+    pub name: RouteName,
+    /// Where it is declared.
+    pub place: Place,
+    /// Its share of 100 %; `None`: a part of the rest.
+    pub weight: Option<Weight>,
+    /// Requests that it captures.
+    pub condition: Option<Condition>,
+    /// Share of the matching requests that it captures; `None`: all of them where a condition is given here,
+    /// else none.
+    pub condition_strength: Option<Weight>,
+    /// Rewrites of requests.
+    pub rewrites: Vec<Value>,
+    /// How an endpoint is chosen; `None`: maglev at L4, p2c at L7.
+    pub balance: Option<Balance>,
+    /// A selector of its own.
+    pub selector: Option<Selector>,
+    /// Free data, kept.
+    pub metadata: Map<String, Value>,
+    /// Conditions with a lower one are tried first; without one after all that have one, in the order written.
+    pub priority: Option<i32>,
+}
+
+/// What a user keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sticky {
+    /// His route.
+    Route,
+    /// His route and endpoint.
+    Instance,
+}
+
+/// Where a gateway's own port is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// In the kernel while nothing asks for a request.
+    #[default]
+    Auto,
+    /// In the kernel; what asks for a request is an error.
+    Kernel,
+    /// By the proxy.
+    Request,
+}
+
+/// How one of a route's endpoints is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// One after the other.
+    RoundRobin,
+    /// The one with the fewest requests in flight.
+    LeastConn,
+    /// Any.
+    Random,
+    /// Of two taken at random the one with fewer requests in flight.
+    P2c,
+    /// By hash of the client.
+    Maglev,
+}
+
+impl Route {
+    /// A route of which only the name is known.
+    pub fn named(name: RouteName, place: Place) -> Self {
+        Self {
+            name,
+            place,
+            weight: None,
+            condition: None,
+            condition_strength: None,
+            rewrites: Vec::new(),
+            balance: None,
+            selector: None,
+            metadata: Map::new(),
+            priority: None,
+        }
+    }
+
+    /// The address of an external route `[host:port]`, host and port; `None` for any other.
+    pub fn external(&self) -> Option<(&str, u16)> {
+        let inner = self.name.0.strip_prefix('[')?.strip_suffix(']')?;
+        let (host, port) = inner.rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Some((host, port.parse().ok()?))
+    }
+}

@@ -1,0 +1,222 @@
+//! Reading gateways from artifacts.
+
+use serde_json::Map;
+
+use super::{Gateway, Level, Sticky, VirtualHost, read_route};
+use crate::{
+    document::{self, Fields, Node, Value, wrong},
+    finding::{self, Finding},
+    key::GatewayKey,
+    selector::Selector,
+};
+
+/// What a text declares.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// Gateways without errors, in the order written.
+    pub gateways: Vec<Gateway>,
+    /// What is wrong with the others, and warnings, in the order of their places.
+    pub findings: Vec<Finding>,
+}
+
+impl Parsed {
+    /// Whether something is wrong.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(Finding::is_error)
+    }
+}
+
+/// Reads all gateways of a YAML or JSON text: one per document, or a list of them. `file` is its name in
+/// findings. A gateway with errors is left out, the others are not touched by it.
+pub fn parse(file: &str, text: &str, namespace: &str) -> Parsed {
+    let (documents, mut findings) = document::parse(file, text);
+    let mut gateways: Vec<Gateway> = Vec::new();
+    for node in documents.iter().flat_map(Node::items) {
+        let mut own = Vec::new();
+        let gateway = read(node, namespace, &mut own);
+        if let Some(gateway) = gateway
+            && !own.iter().any(Finding::is_error)
+        {
+            match gateways.iter().find(|other| other.key == gateway.key) {
+                Some(first) => own.push(super::read::repeated(&gateway, first)),
+                None => gateways.push(gateway),
+            }
+        }
+        findings.append(&mut own);
+    }
+    finding::sort(&mut findings);
+    Parsed { gateways, findings }
+}
+
+/// The finding for a gateway that is declared a second time.
+pub(crate) fn repeated(gateway: &Gateway, first: &Gateway) -> Finding {
+    Finding::error(
+        "repeated-gateway",
+        format!("`{}` is declared already, at {}", gateway.key.name, first.place),
+        "rename or remove one of them",
+    )
+    .at(&gateway.place)
+    .of(&gateway.key)
+}
+
+fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gateway> {
+    let mut fields = Fields::of(node, "gateway", findings)?;
+    let name = read_name(&mut fields, findings);
+    let key = GatewayKey::new(namespace, name.clone().unwrap_or_default());
+    let kind_ok = read_kind(&mut fields, findings);
+    let gateway = Gateway {
+        place: node.place.clone(),
+        port: fields
+            .take("port")
+            .and_then(|node| parsed(node, "invalid-port", "a port, like 80 or 40001/tcp", findings)),
+        host_port: fields.take("host_port").and_then(|node| node.boolean(findings)).unwrap_or(false),
+        virtual_hosts: fields.take("virtual_hosts").map_or_else(Vec::new, |node| read_hosts(node, findings)),
+        selector: fields.take("selector").and_then(|node| read_selector(node, findings)),
+        routes: fields.take("routes").map_or_else(Vec::new, |node| read_route::read_routes(node, findings)),
+        sticky: fields.take("sticky").and_then(|node| read_sticky(node, findings)),
+        preserve_client_ip: fields
+            .take("preserve_client_ip")
+            .and_then(|node| node.boolean(findings))
+            .unwrap_or(false),
+        tls: fields
+            .take("tls")
+            .map_or_else(Vec::new, |node| read_texts(node, "the name of a secret", findings)),
+        level: fields.take("level").and_then(|node| read_level(node, findings)).unwrap_or_default(),
+        metadata: fields.take("metadata").map_or_else(Map::new, |node| read_metadata(node, findings)),
+        key,
+    };
+    if kind_ok {
+        fields.finish(findings);
+    }
+    super::check::check(&gateway, findings);
+    if name.is_some() {
+        for finding in findings.iter_mut() {
+            finding.gateway.get_or_insert_with(|| gateway.key.clone());
+        }
+    }
+    name.map(|_| gateway)
+}
+
+fn read_name(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> Option<String> {
+    let Some(node) = fields.take("name") else {
+        findings.push(
+            Finding::error("missing-field", "a gateway without a `name`", "add `name: …`").at(fields.place),
+        );
+        return None;
+    };
+    let name = node.text("a name", findings)?;
+    let wrong = name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '/'));
+    if wrong {
+        findings.push(
+            Finding::error(
+                "invalid-name",
+                format!("`{name}` cannot be the name of a gateway: expected a text without white space, `[`, `]` and `/`"),
+                "rename it",
+            )
+            .at(&node.place),
+        );
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Whether it is a gateway; what is none would only yield unknown fields.
+fn read_kind(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> bool {
+    let Some(node) = fields.take("kind") else { return true };
+    let Some(kind) = node.text("`gateways`", findings) else { return false };
+    if matches!(kind, "gateways" | "gateway") {
+        return true;
+    }
+    findings.push(
+        Finding::error(
+            "unknown-kind",
+            format!("`{kind}` is not a kind of artifact that is known here: expected `gateways`"),
+            "write `kind: gateways`, or move this document to another file",
+        )
+        .at(&node.place),
+    );
+    false
+}
+
+/// A scalar that parses by `FromStr`.
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    node: &Node,
+    code: &'static str,
+    expected: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<T> {
+    match node.text(expected, findings)?.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            findings
+                .push(Finding::error(code, error.to_string(), format!("write {expected}")).at(&node.place));
+            None
+        }
+    }
+}
+
+fn read_hosts(node: &Node, findings: &mut Vec<Finding>) -> Vec<(VirtualHost, crate::finding::Place)> {
+    let mut hosts: Vec<(VirtualHost, _)> = Vec::new();
+    for item in node.items() {
+        let expected = "a host, like foo.bar.com or *.bar.com";
+        let Some(host) = parsed::<VirtualHost>(item, "invalid-host", expected, findings) else { continue };
+        if hosts.iter().any(|(other, _)| *other == host) {
+            findings.push(
+                Finding::warning("repeated-host", format!("`{host}` is listed twice"), "remove one of them")
+                    .at(&item.place),
+            );
+            continue;
+        }
+        hosts.push((host, item.place.clone()));
+    }
+    hosts
+}
+
+/// A selector; a mistake in it is placed at its very column where the text is written in one line.
+pub(super) fn read_selector(node: &Node, findings: &mut Vec<Finding>) -> Option<Selector> {
+    let text = node.text("a selector, like label(app)(foo)", findings)?;
+    match Selector::parse(text) {
+        Ok(selector) => Some(selector),
+        Err(error) => {
+            findings.push(read_route::expression_finding("invalid-selector", "selector", node, &error));
+            None
+        }
+    }
+}
+
+fn read_sticky(node: &Node, findings: &mut Vec<Finding>) -> Option<Sticky> {
+    match node.text("`route` or `instance`", findings)? {
+        "route" => Some(Sticky::Route),
+        "instance" => Some(Sticky::Instance),
+        _ => {
+            findings.push(wrong(node, "`route` or `instance`"));
+            None
+        }
+    }
+}
+
+fn read_level(node: &Node, findings: &mut Vec<Finding>) -> Option<Level> {
+    match node.text("`auto`, `kernel` or `request`", findings)? {
+        "auto" => Some(Level::Auto),
+        "kernel" => Some(Level::Kernel),
+        "request" => Some(Level::Request),
+        _ => {
+            findings.push(wrong(node, "`auto`, `kernel` or `request`"));
+            None
+        }
+    }
+}
+
+fn read_texts(node: &Node, expected: &str, findings: &mut Vec<Finding>) -> Vec<String> {
+    node.items().iter().filter_map(|item| item.text(expected, findings).map(str::to_owned)).collect()
+}
+
+pub(super) fn read_metadata(node: &Node, findings: &mut Vec<Finding>) -> Map<String, serde_json::Value> {
+    match (&node.value, node.to_json()) {
+        (Value::Map(_), serde_json::Value::Object(map)) => map,
+        _ => {
+            findings.push(wrong(node, "a map"));
+            Map::new()
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Reading routes from artifacts: a map by name, a list, or a single name.
+
+use super::{
+    Balance, Route,
+    read::{parsed, read_metadata, read_selector},
+};
+use crate::{
+    condition::Condition,
+    document::{Fields, Node, Value, wrong},
+    expression::SyntaxError,
+    finding::{Finding, Place},
+    key::RouteName,
+    weight::Weight,
+};
+
+pub(super) fn read_routes(node: &Node, findings: &mut Vec<Finding>) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::new();
+    let mut add = |name: &str, place: &Place, body: Option<&Node>, findings: &mut Vec<Finding>| {
+        let Some(name) = route_name(name, place, findings) else { return };
+        if let Some(first) = routes.iter().find(|route| route.name == name) {
+            findings.push(
+                Finding::error(
+                    "repeated-route",
+                    format!("route `{name}` is listed twice; the first is in line {}", first.place.line),
+                    "remove one of them",
+                )
+                .at(place),
+            );
+            return;
+        }
+        let route = Route::named(name, place.clone());
+        routes.extend(match body.filter(|body| !body.is_null()) {
+            Some(body) => read_body(route, body, findings),
+            None => Some(route),
+        });
+    };
+    match &node.value {
+        Value::Scalar(name, _) => add(name, &node.place, None, findings),
+        Value::Map(entries) => {
+            for (key, body) in entries {
+                add(&key.text, &key.place, Some(body), findings);
+            }
+        }
+        Value::List(items) => {
+            for item in items {
+                match &item.value {
+                    Value::Scalar(name, _) => add(name, &item.place, None, findings),
+                    Value::Map(entries) => match list_item(entries) {
+                        Some((name, place, body)) => add(name, place, Some(body.unwrap_or(item)), findings),
+                        None => findings.push(wrong(item, "a route with a `name`")),
+                    },
+                    Value::List(_) => findings.push(wrong(item, "a route: a name or a map")),
+                }
+            }
+        }
+    }
+    routes
+}
+
+/// Name, place and body of a list item: `{name: …, weight: …}` or `{(2.0.1): {weight: …}}`; without a body the
+/// item itself is it.
+fn list_item(entries: &[(crate::document::Key, Node)]) -> Option<(&str, &Place, Option<&Node>)> {
+    if let Some((_, node)) = entries.iter().find(|(key, _)| key.text == "name")
+        && let Value::Scalar(name, _) = &node.value
+    {
+        return Some((name, &node.place, None));
+    }
+    match entries {
+        [(key, body)] if matches!(body.value, Value::Map(_)) || body.is_null() => {
+            Some((&key.text, &key.place, Some(body)))
+        }
+        _ => None,
+    }
+}
+
+fn route_name(text: &str, place: &Place, findings: &mut Vec<Finding>) -> Option<RouteName> {
+    let name = RouteName(text.trim().to_owned());
+    let group = name.0.starts_with('(');
+    let external = name.0.starts_with('[');
+    let complaint = if name.0.is_empty() {
+        Some("the name of a route is empty")
+    } else if group && !is_group_list(&name.0) {
+        Some("expected `(group)`, or `(a),(b)` for several")
+    } else if external && Route::named(name.clone(), place.clone()).external().is_none() {
+        Some("expected `[host:port]`")
+    } else if !group
+        && !external
+        && name.0.contains(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')'))
+    {
+        Some("expected a name without white space, brackets and parentheses")
+    } else {
+        None
+    };
+    let Some(complaint) = complaint else { return Some(name) };
+    findings.push(
+        Finding::error(
+            "invalid-route-name",
+            format!("`{name}` cannot be the name of a route: {complaint}"),
+            "write `(2.0.1)` for a version that the selector finds, `[host:port]` for an address, or a plain name",
+        )
+        .at(place),
+    );
+    None
+}
+
+fn is_group_list(name: &str) -> bool {
+    name.strip_prefix('(').and_then(|name| name.strip_suffix(')')).is_some()
+}
+
+fn read_body(mut route: Route, body: &Node, findings: &mut Vec<Finding>) -> Option<Route> {
+    let mut fields = Fields::of(body, "route", findings)?;
+    fields.take("name");
+    let percent = "a share, like `5%` or `0.05%`";
+    route.weight = fields.take("weight").and_then(|node| parsed(node, "invalid-weight", percent, findings));
+    route.condition = fields.take("condition").and_then(|node| read_condition(node, findings));
+    route.condition_strength = fields
+        .take("condition_strength")
+        .and_then(|node| parsed::<Weight>(node, "invalid-strength", percent, findings));
+    route.rewrites = fields.take("rewrites").map_or_else(Vec::new, |node| {
+        findings.push(super::check::unsupported("rewrites", &node.place));
+        node.items().iter().map(Node::to_json).collect()
+    });
+    route.balance = fields.take("balance").and_then(|node| read_balance(node, findings));
+    route.selector = fields.take("selector").and_then(|node| read_selector(node, findings));
+    if let Some(node) = fields.take("metadata") {
+        route.metadata = read_metadata(node, findings);
+    }
+    route.priority = fields.take("priority").and_then(|node| {
+        let text = node.text("a whole number", findings)?;
+        text.parse().inspect_err(|_| findings.push(wrong(node, "a whole number"))).ok()
+    });
+    fields.finish(findings);
+    Some(route)
+}
+
+/// A condition: a text, or Vamp's `{condition: "…"}` with it.
+fn read_condition(node: &Node, findings: &mut Vec<Finding>) -> Option<Condition> {
+    let text = node.text("a condition, like `User-Agent is Firefox`", findings)?;
+    match Condition::parse(text) {
+        Ok(condition) => Some(condition),
+        Err(error) => {
+            findings.push(expression_finding("invalid-condition", "condition", node, &error));
+            None
+        }
+    }
+}
+
+/// A mistake in an expression, placed at its very column where the scalar is written in one line.
+pub(super) fn expression_finding(
+    code: &'static str,
+    what: &str,
+    node: &Node,
+    error: &SyntaxError,
+) -> Finding {
+    let message = format!(
+        "the {what} is wrong at its column {}: expected {}, found {}",
+        error.column, error.expected, error.found
+    );
+    let mut place = node.place.clone();
+    if let Value::Scalar(text, quoted) = &node.value
+        && !text.contains('\n')
+    {
+        place.column += error.column as u32 - 1 + u32::from(*quoted);
+    }
+    Finding::error(code, message, format!("correct the {what}; docs/language.md has its grammar")).at(&place)
+}
+
+fn read_balance(node: &Node, findings: &mut Vec<Finding>) -> Option<Balance> {
+    let expected = "`roundrobin`, `leastconn`, `random`, `p2c` or `maglev`";
+    match node.text(expected, findings)? {
+        "roundrobin" => Some(Balance::RoundRobin),
+        "leastconn" => Some(Balance::LeastConn),
+        "random" => Some(Balance::Random),
+        "p2c" => Some(Balance::P2c),
+        "maglev" => Some(Balance::Maglev),
+        _ => {
+            findings.push(wrong(node, expected));
+            None
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Selectors: which workloads a gateway's routes are made of, and by capture groups which route each belongs to.
+//!
+//! `label(app)(foo) && label(version)((.*))`: the outer parentheses are syntax, the inner ones a capture group.
+
+mod pattern;
+mod term;
+
+use std::{collections::BTreeSet, fmt, net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+pub use pattern::Pattern;
+pub(crate) use pattern::reason as regex_reason;
+pub use term::Term;
+
+use crate::{
+    expression::{self, Expression, SyntaxError},
+    workload::Workload,
+};
+
+/// A parsed selector. Displays in a normal form that parses to the same selector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Selector(Expression<Term>);
+
+/// What a selector is asked about: a workload, and one of its addresses and ports.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The workload.
+    pub workload: &'a Workload,
+    /// One of its addresses; `None` for a workload without any.
+    pub address: Option<IpAddr>,
+    /// Index of one of its ports; `None` where it has none, or where the selector does not ask for one.
+    pub port: Option<usize>,
+}
+
+impl Selector {
+    /// Parses a selector.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        expression::parse(text).map(Self)
+    }
+
+    /// The expression.
+    pub fn expression(&self) -> &Expression<Term> {
+        &self.0
+    }
+
+    /// Whether it asks for a port (by `port` or `index`).
+    pub fn asks_for_port(&self) -> bool {
+        let mut asks = false;
+        self.0.visit(&mut |term| asks |= matches!(term, Term::Port(_) | Term::Index(_)));
+        asks
+    }
+
+    /// What it captures of a candidate that it matches: the texts of the capture groups of all matching terms
+    /// that are not negated. `None` where it does not match.
+    pub fn captures(&self, candidate: &Candidate<'_>) -> Option<BTreeSet<String>> {
+        let mut captured = BTreeSet::new();
+        collect(&self.0, candidate, &mut captured).then_some(captured)
+    }
+}
+
+/// Whether the expression is true; if it is, adds what it captured. All alternatives of an `or` are asked: a
+/// name must not depend on their order.
+fn collect(
+    expression: &Expression<Term>,
+    candidate: &Candidate<'_>,
+    captured: &mut BTreeSet<String>,
+) -> bool {
+    match expression {
+        Expression::Term(term) => term.matches(candidate, captured),
+        Expression::Not(inner) => !collect(inner, candidate, &mut BTreeSet::new()),
+        Expression::All(inner) => {
+            let mut all = BTreeSet::new();
+            let matches = inner.iter().all(|one| collect(one, candidate, &mut all));
+            if matches {
+                captured.append(&mut all);
+            }
+            matches
+        }
+        Expression::Any(inner) => {
+            inner.iter().fold(false, |matches, one| collect(one, candidate, captured) || matches)
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Selector {
+    type Err = SyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, SyntaxError> {
+        Self::parse(text)
+    }
+}
+
+impl From<Selector> for String {
+    fn from(selector: Selector) -> Self {
+        selector.to_string()
+    }
+}
+
+impl TryFrom<String> for Selector {
+    type Error = SyntaxError;
+
+    fn try_from(text: String) -> Result<Self, SyntaxError> {
+        Self::parse(&text)
+    }
+}
