@@ -151,7 +151,8 @@ impl Scanner {
     fn step(&mut self, rest: &[u8]) -> Result<usize, (usize, Refused)> {
         match &mut self.state {
             State::Head(head) => {
-                let Some(found) = head.scan(rest, &self.limits).map_err(|refusal| (0, Refused::Head(refusal)))?
+                let Some(found) =
+                    head.scan(rest, &self.limits).map_err(|refusal| (0, Refused::Head(refusal)))?
                 else {
                     return Ok(0);
                 };

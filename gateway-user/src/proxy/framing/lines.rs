@@ -21,7 +21,12 @@ impl Lines {
 
     /// The next line, without its CRLF; `None` where it has not arrived. A line longer than `longest`, or that
     /// makes all lines longer than `all` with their line ends, is refused as soon as that is certain.
-    pub fn next<'a>(&mut self, bytes: &'a [u8], longest: Limit, all: Limit) -> Result<Option<&'a [u8]>, Refusal> {
+    pub fn next<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        longest: Limit,
+        all: Limit,
+    ) -> Result<Option<&'a [u8]>, Refusal> {
         let end = memchr(b'\n', &bytes[self.searched..]).map(|at| self.searched + at);
         // One more than the limit is for the CR. Both tests hold for the whole line where they hold for a part.
         let so_far = end.unwrap_or(bytes.len());

@@ -125,7 +125,10 @@ fn refused_heads() -> Vec<(String, Refusal)> {
         (with_fields("Transfer-Encoding:\tchunked\r\n"), Refusal::TransferEncoding),
         (with_fields("Transfer-Encoding: chunked\t\r\n"), Refusal::TransferEncoding),
         (with_fields("Transfer-Encoding: \"chunked\"\r\n"), Refusal::TransferEncoding),
-        (with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Refusal::TransferEncoding),
+        (
+            with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+            Refusal::TransferEncoding,
+        ),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".into(), Refusal::TransferEncoding),
         ("GET / HTTP/1.1\r\n\r\n".into(), Refusal::HostMissing),
         (with_fields("Host: a\r\n"), Refusal::Hosts),
@@ -195,8 +198,22 @@ fn passing() -> Vec<(String, u64)> {
         ("GET /a..b/...?x=/../.. HTTP/1.1\r\nHost: a\r\n\r\n".into(), 1),
         (format!("{}{}", with_fields("Content-Length: 5\r\n"), "hello"), 1),
         (format!("{}{}{}", with_fields("Content-Length:0\r\n"), with_fields(""), with_fields("")), 3),
-        (format!("{}{}", chunked("5;a=\"b c\"\r\nhello\r\n1A\r\n01234567890123456789012345\r\n0\r\n\r\n"), with_fields("")), 2),
-        (format!("{}{}", chunked("0000;x\r\nA: b\r\nChecksum: 5\r\n\r\n"), with_fields("Expect: 100-Continue\r\n")), 2),
+        (
+            format!(
+                "{}{}",
+                chunked("5;a=\"b c\"\r\nhello\r\n1A\r\n01234567890123456789012345\r\n0\r\n\r\n"),
+                with_fields("")
+            ),
+            2,
+        ),
+        (
+            format!(
+                "{}{}",
+                chunked("0000;x\r\nA: b\r\nChecksum: 5\r\n\r\n"),
+                with_fields("Expect: 100-Continue\r\n")
+            ),
+            2,
+        ),
     ]
 }
 
