@@ -1,4 +1,391 @@
 //! The kernel's side: the only folder that names a BPF map or a program.
+//!
+//! [`Dataplane`] is owned by one thread, which calls [`Dataplane::apply`] when the plan changes and
+//! [`Dataplane::tick`] once a second. Maps and links are pinned: dropping it, or dying, leaves L4 in place, and
+//! the next agent's [`Dataplane::open`] adopts it without missing a packet.
 
+mod attach;
+mod desired;
+mod dump;
+mod error;
+mod expiry;
+mod host;
+mod ids;
+mod load;
+mod maps;
+mod mark;
+mod names;
+mod netlink;
 pub mod object;
+mod reach;
 pub mod report;
+mod ring;
+mod scan;
+mod settle;
+mod shadow;
+mod slot;
+mod stats;
+#[expect(unsafe_code, reason = "bpf(2) and mmap(2)")]
+mod sys;
+mod uninstall;
+mod write;
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, AsRawFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use gateway_common::{abi::settings::Settings, limits::LISTENERS};
+use gateway_model::{key::EndpointKey, plan::l4::L4Plan};
+
+pub use attach::{Attachment, Ingress};
+pub use dump::{BackendDump, Dump, FrontendDump, RingDump};
+pub use error::Error;
+pub use expiry::IdleTimes;
+pub use host::{ensure_bpffs, ensure_cgroup2};
+pub use reach::Reach;
+pub use shadow::Family;
+pub use stats::{EndpointTraffic, GatewayTraffic, RouteTraffic, Stats};
+pub use uninstall::{Removed, uninstall};
+
+use crate::proxy::mark::Mark;
+use attach::Links;
+use desired::Desired;
+use load::{Pins, Programs};
+use maps::Maps;
+use mark::Marker;
+use netlink::{Netlink, Watch};
+use reach::ReachCache;
+use scan::{Judge, Scan};
+use shadow::Shadow;
+use write::{Writer, Written};
+
+/// How the data plane is to be set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of pins, on a bpffs: `/sys/fs/bpf/weir`.
+    pub pin_dir: PathBuf,
+    /// Uplinks by name.
+    pub interfaces: Vec<String>,
+    /// cgroup2 folder that this process is moved into, so that its upstream packets are counted; `None`: they
+    /// are not.
+    pub cgroup: Option<PathBuf>,
+    /// How long a changed slot keeps live connections at its previous backend.
+    pub drain_window: Duration,
+    /// When entries of flow tables are removed.
+    pub idle: IdleTimes,
+    /// How often the flow tables are gone through.
+    pub scan_interval: Duration,
+    /// Without a heartbeat for this long new connections go to the kernel; zero: never.
+    pub stale_after: Duration,
+    /// Seed of the flow hash where none is in force yet; `None`: a random one.
+    pub hash_seed: Option<u32>,
+    /// Refusals (RST, ICMP) allowed per second and CPU.
+    pub refusals_per_second: u32,
+}
+
+impl Options {
+    /// With Weir's defaults.
+    pub fn new(pin_dir: impl Into<PathBuf>, interfaces: Vec<String>) -> Self {
+        Self {
+            pin_dir: pin_dir.into(),
+            interfaces,
+            cgroup: None,
+            drain_window: Duration::from_secs(8_000),
+            idle: IdleTimes::default(),
+            scan_interval: Duration::from_secs(5),
+            stale_after: Duration::from_secs(900),
+            hash_seed: None,
+            refusals_per_second: 10_000,
+        }
+    }
+}
+
+/// What [`Dataplane::apply`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Backends written.
+    pub backends: usize,
+    /// Slots written.
+    pub slots: usize,
+    /// Frontends written or removed.
+    pub frontends: usize,
+    /// Endpoints of kernel gateways that cannot be reached in the kernel, and so get no connections.
+    pub unreachable: Vec<(EndpointKey, Reach)>,
+}
+
+/// What [`Dataplane::tick`] found and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Interfaces, addresses or routes have changed: ask for [`Dataplane::interface_addresses`] again.
+    pub network_changed: bool,
+    /// Slots that settled.
+    pub settled: usize,
+    /// Flow entries removed.
+    pub expired: usize,
+    /// Ids freed.
+    pub freed: usize,
+}
+
+/// Weir in the kernel.
+#[derive(Debug)]
+pub struct Dataplane {
+    options: Options,
+    pins: Pins,
+    programs: Programs,
+    ring_flags: u32,
+    maps: Maps,
+    links: Links,
+    netlink: Netlink,
+    watch: Watch,
+    reach: ReachCache,
+    shadow: Shadow,
+    settings: Settings,
+    marker: Arc<Marker>,
+    plan: L4Plan,
+    desired: Desired,
+    scan: Option<Scan>,
+    scans: u64,
+    scanned: u32,
+    followed: u32,
+}
+
+impl Dataplane {
+    /// Loads, adopts what is pinned, attaches. Mounts a bpffs where the pin folder needs one.
+    ///
+    /// # Errors
+    /// Anything of the host that does not suffice, an interface that does not exist, a hook that is refused.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        host::check()?;
+        host::ensure_bpffs(&options.pin_dir)?;
+        let pins = Pins::new(&options.pin_dir);
+        let mut netlink = Netlink::open().map_err(Error::routing("open a netlink socket"))?;
+        for name in &options.interfaces {
+            let index = netlink.interface_index(name).map_err(Error::routing(format!("look up {name}")))?;
+            index.ok_or_else(|| Error::NoSuchInterface { name: name.clone() })?;
+        }
+        let watch = Watch::open().map_err(Error::routing("watch interfaces and routes"))?;
+        if let Some(cgroup) = &options.cgroup {
+            host::enter_cgroup(cgroup)?;
+        }
+        let (programs, ring_flags) = load::load(&pins)?;
+        let maps = Maps::open(&pins.maps)?;
+        let now = seconds();
+        let shadow = Shadow::adopt(&maps, &pins, now)?;
+        let settings = start_settings(&maps, &options, now)?;
+        let links =
+            Links::open(&pins, &programs, &mut netlink, &options.interfaces, options.cgroup.as_deref())?;
+        let mut reach = ReachCache::default();
+        reach.renew(&mut netlink, links.indices().collect())?;
+        Ok(Self {
+            marker: Marker::new(&maps)?,
+            options,
+            pins,
+            programs,
+            ring_flags,
+            maps,
+            links,
+            netlink,
+            watch,
+            reach,
+            shadow,
+            settings,
+            plan: L4Plan::default(),
+            desired: Desired::default(),
+            scan: None,
+            scans: 0,
+            scanned: now,
+            followed: now,
+        })
+    }
+
+    /// Makes the kernel hold `plan`; writes only what differs. Live connections stay where they are.
+    ///
+    /// # Errors
+    /// The first write that failed. What was written before it is consistent; the next call goes on from there.
+    pub fn apply(&mut self, plan: &L4Plan) -> Result<Applied, Error> {
+        let (reach, netlink) = (&mut self.reach, &mut self.netlink);
+        let mut ask = |address: SocketAddr| reach.get(netlink, address.ip());
+        let desired = Desired::resolve(plan, &mut self.shadow, &mut ask)?;
+        self.marker.set_ids(desired.marks.clone());
+        let writer = Writer {
+            maps: &self.maps,
+            pins: &self.pins,
+            shadow: &mut self.shadow,
+            ring_flags: self.ring_flags,
+            now: seconds(),
+            scan: self.scans,
+            written: Written::default(),
+        };
+        let written = writer.write(&desired)?;
+        let unreachable = desired.unreachable.clone();
+        self.plan = plan.clone();
+        self.desired = desired;
+        let Written { backends, slots, frontends } = written;
+        Ok(Applied { backends, slots, frontends, unreachable })
+    }
+
+    /// Heartbeat and housekeeping; to be called each second. Attaches again what came back, settles slots, removes
+    /// what is over from the flow tables, frees ids.
+    ///
+    /// # Errors
+    /// The first step that failed; the next tick tries again.
+    pub fn tick(&mut self) -> Result<Ticked, Error> {
+        let now = seconds();
+        self.settings.now = now;
+        self.write_settings()?;
+        let network_changed = self.follow_network(now)?;
+        let mut ticked = Ticked { network_changed, ..Ticked::default() };
+        if self.scan.is_none()
+            && now.saturating_sub(self.scanned) >= self.options.scan_interval.as_secs() as u32
+        {
+            self.scans += 1;
+            self.scan = Some(Scan::begin(self.scans, now));
+        }
+        if let Some(mut scan) = self.scan.take() {
+            if scan.step(&self.maps, &Judge::new(&self.shadow, &self.options.idle, now))? {
+                self.scanned = now;
+                self.finish_scan(&scan, now, &mut ticked)?;
+            } else {
+                self.scan = Some(scan);
+            }
+        }
+        Ok(ticked)
+    }
+
+    /// All counters, of what the plan in force names.
+    ///
+    /// # Errors
+    /// Where a map cannot be read.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        stats::read(&self.maps, &self.shadow, &self.plan)
+    }
+
+    /// What the kernel holds, and how it differs from the plan in force.
+    ///
+    /// # Errors
+    /// Where a map cannot be read.
+    pub fn dump(&self) -> Result<Dump, Error> {
+        dump::read(&self.maps, &self.shadow, &self.plan, &self.desired)
+    }
+
+    /// Hands connections to the agent to these listening sockets, as many for each family; none: to nobody.
+    ///
+    /// # Errors
+    /// More listeners than the map holds, a different number for each family, or a socket that does not listen.
+    pub fn set_listeners<F: AsFd>(&mut self, v4: &[F], v6: &[F]) -> Result<(), Error> {
+        if v4.len() > LISTENERS || v4.len() != v6.len() {
+            return Err(Error::Full {
+                what: "listeners, or not as many for each family",
+                limit: LISTENERS as u32,
+            });
+        }
+        for (first, sockets) in [(0, v4), (LISTENERS as u32, v6)] {
+            for (index, socket) in (first..).zip(sockets) {
+                self.maps.agent_sockets.set(index, socket.as_fd().as_raw_fd() as u32)?;
+            }
+        }
+        self.settings.listeners = v4.len() as u32;
+        self.write_settings()?;
+        for index in v4.len()..LISTENERS {
+            self.maps.agent_sockets.remove(index as u32);
+            self.maps.agent_sockets.remove((LISTENERS + index) as u32);
+        }
+        Ok(())
+    }
+
+    /// Marks upstream sockets; follows each plan that is applied.
+    pub fn marker(&self) -> Arc<dyn Mark> {
+        Arc::clone(&self.marker) as Arc<dyn Mark>
+    }
+
+    /// What is attached to each uplink.
+    pub fn attachments(&self) -> Vec<Attachment> {
+        self.links.attachments()
+    }
+
+    /// How an endpoint is reached from here.
+    ///
+    /// # Errors
+    /// Where the kernel's routing does not answer.
+    pub fn endpoint_reach(&mut self, address: IpAddr) -> Result<Reach, Error> {
+        self.reach.get(&mut self.netlink, address)
+    }
+
+    /// Addresses of the uplinks, both families, link-local ones left out.
+    ///
+    /// # Errors
+    /// Where the kernel's routing does not answer.
+    pub fn interface_addresses(&mut self) -> Result<BTreeSet<IpAddr>, Error> {
+        let uplinks = self.links.indices().collect();
+        self.netlink.addresses(&uplinks).map_err(Error::routing("list addresses"))
+    }
+
+    /// Makes the kernel answer for these addresses, and for no other that Weir made local before.
+    ///
+    /// # Errors
+    /// Where the kernel refuses a route.
+    pub fn ensure_local_routes(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Error> {
+        for &address in addresses {
+            let failed = Error::routing(format!("add a local route to {address}"));
+            self.netlink.ensure_local_route(address).map_err(failed)?;
+        }
+        let routes = self.netlink.local_routes().map_err(Error::routing("list local routes"))?;
+        for &address in routes.difference(addresses) {
+            let failed = Error::routing(format!("remove the local route to {address}"));
+            self.netlink.remove_local_route(address).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn write_settings(&self) -> Result<(), Error> {
+        self.maps.settings.set(&0, &self.settings).map_err(Error::map("SETTINGS", "write"))
+    }
+
+    /// Follows interfaces and routes; true where anything changed.
+    fn follow_network(&mut self, now: u32) -> Result<bool, Error> {
+        let changed = self.watch.take_changes().map_err(Error::routing("watch interfaces and routes"))?;
+        // A link that somebody detached by force sends no message.
+        if changed || now.saturating_sub(self.followed) >= 10 {
+            self.followed = now;
+            self.links.follow(&self.pins, &self.programs, &mut self.netlink)?;
+        }
+        if changed {
+            self.reach.renew(&mut self.netlink, self.links.indices().collect())?;
+            let plan = std::mem::take(&mut self.plan);
+            let applied = self.apply(&plan);
+            self.plan = plan;
+            applied?;
+        }
+        Ok(changed)
+    }
+}
+
+/// Seconds of `CLOCK_MONOTONIC`, the packet path's clock.
+fn seconds() -> u32 {
+    rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec as u32
+}
+
+/// The settings to start with. The seed stays while flows hashed by it may live.
+fn start_settings(maps: &Maps, options: &Options, now: u32) -> Result<Settings, Error> {
+    let old = maps.settings.get(&0).map_err(Error::map("SETTINGS", "read"))?.unwrap_or_default();
+    let fresh = old.now == 0;
+    let random = || {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(now) as u32
+    };
+    let settings = Settings {
+        now,
+        stale_after: options.stale_after.as_secs() as u32,
+        hash_seed: if fresh { options.hash_seed.unwrap_or_else(random) } else { old.hash_seed },
+        listeners: old.listeners,
+        refusals: options.refusals_per_second,
+        pad: 0,
+    };
+    maps.settings.set(&0, &settings).map_err(Error::map("SETTINGS", "write"))?;
+    Ok(settings)
+}

@@ -1,10 +1,4 @@
 //! The process `weir`: [`dataplane`] (the kernel), [`proxy`] (requests), the agent and the command line.
 
-pub mod admin;
-pub mod app;
-pub mod cli;
-pub mod config;
 pub mod dataplane;
 pub mod proxy;
-pub mod state;
-pub mod watch;

@@ -10,7 +10,6 @@ pub mod stats;
 
 mod accept;
 mod clock;
-mod framing;
 mod serve;
 mod worker;
 

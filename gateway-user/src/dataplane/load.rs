@@ -1,0 +1,104 @@
+//! Loading the embedded object: creates the maps or adopts the pinned ones, and loads the programs.
+
+use std::{
+    fs,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    EbpfLoader,
+    programs::{CgroupSkb, Program, ProgramError, ProgramFd, SchedClassifier, SkLookup, Xdp},
+};
+use gateway_common::abi::ABI_VERSION;
+
+use super::{error::Error, object::OBJECT, sys};
+
+/// Sections of global data; not pinned: each load has its own.
+const SECTIONS: [&str; 3] = [".rodata", ".data", ".bss"];
+
+/// Folders of pins below the pin folder the user names.
+#[derive(Clone, Debug)]
+pub(super) struct Pins {
+    /// `<pin-dir>/v<ABI>`: maps by name.
+    pub(super) maps: PathBuf,
+    /// `…/ring`: rings by index.
+    pub(super) rings: PathBuf,
+    /// `…/link`: links by hook and target.
+    pub(super) links: PathBuf,
+}
+
+impl Pins {
+    /// Of this version's layout.
+    pub(super) fn new(pin_dir: &Path) -> Self {
+        Self::in_folder(pin_dir.join(format!("v{ABI_VERSION}")))
+    }
+
+    /// Of any version's folder.
+    pub(super) fn in_folder(maps: PathBuf) -> Self {
+        Self { rings: maps.join("ring"), links: maps.join("link"), maps }
+    }
+
+    fn create(&self) -> Result<(), Error> {
+        for folder in [&self.rings, &self.links] {
+            fs::create_dir_all(folder).map_err(Error::pin("create", folder))?;
+        }
+        Ok(())
+    }
+}
+
+/// The programs, loaded.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) xdp: OwnedFd,
+    pub(super) tcx_in: OwnedFd,
+    pub(super) tcx_out: OwnedFd,
+    pub(super) lookup: OwnedFd,
+    pub(super) cgroup_in: OwnedFd,
+    pub(super) cgroup_out: OwnedFd,
+}
+
+/// Loads the object over the pins. Returns the flags that rings are made with as well.
+pub(super) fn load(pins: &Pins) -> Result<(Programs, u32), Error> {
+    pins.create()?;
+    let object = aya_obj::Object::parse(OBJECT)
+        .map_err(|error| Error::Object { source: Box::new(aya::EbpfError::ParseError(error)) })?;
+    let mut loader = EbpfLoader::new();
+    for name in object.maps.keys().filter(|name| !SECTIONS.iter().any(|section| name.starts_with(section))) {
+        loader.map_pin_path(name, pins.maps.join(name));
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(|source| Error::Object { source: Box::new(source) })?;
+    let flags = ring_flags(&object)?;
+    let programs = Programs {
+        xdp: program(&mut ebpf, "weir_xdp", Xdp::load, Xdp::fd)?,
+        tcx_in: program(&mut ebpf, "weir_tcx_in", SchedClassifier::load, SchedClassifier::fd)?,
+        tcx_out: program(&mut ebpf, "weir_tcx_out", SchedClassifier::load, SchedClassifier::fd)?,
+        lookup: program(&mut ebpf, "weir_lookup", SkLookup::load, SkLookup::fd)?,
+        cgroup_in: program(&mut ebpf, "weir_cg_in", CgroupSkb::load, CgroupSkb::fd)?,
+        cgroup_out: program(&mut ebpf, "weir_cg_out", CgroupSkb::load, CgroupSkb::fd)?,
+    };
+    Ok((programs, flags))
+}
+
+fn ring_flags(object: &aya_obj::Object) -> Result<u32, Error> {
+    let inner = object.maps.get("RINGS").and_then(aya_obj::Map::inner);
+    inner.map(|inner| inner.map_flags()).ok_or(Error::ObjectIncomplete { what: "RINGS" })
+}
+
+/// Loads one program; its descriptor lives on without aya.
+fn program<P>(
+    ebpf: &mut aya::Ebpf,
+    name: &'static str,
+    load: impl FnOnce(&mut P) -> Result<(), ProgramError>,
+    fd: impl FnOnce(&P) -> Result<&ProgramFd, ProgramError>,
+) -> Result<OwnedFd, Error>
+where
+    for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let failed = |source: ProgramError| Error::Program { name, source: Box::new(source) };
+    let program = ebpf.program_mut(name).ok_or(Error::ObjectIncomplete { what: name })?;
+    let program: &mut P = program.try_into().map_err(failed)?;
+    load(program).map_err(failed)?;
+    let fd = fd(program).map_err(failed)?;
+    sys::clone_fd(fd).map_err(|error| failed(ProgramError::IOError(error)))
+}

@@ -1,0 +1,293 @@
+//! What the kernel's routing knows: interfaces, addresses, the device towards an endpoint, local routes of ours.
+//!
+//! Synchronous: the data plane runs on a thread of its own, and each request is one or two system calls.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressMessage},
+    link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
+    route::{RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType},
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// Routes that we add carry this protocol number, by which they are found again.
+const PROTOCOL: u8 = 87;
+/// Table of local routes, `RT_TABLE_LOCAL`.
+const TABLE_LOCAL: u8 = 255;
+/// Index of `lo` in every network namespace.
+const LOOPBACK: u32 = 1;
+/// Multicast groups that tell of changes: link, IPv4 address and route, IPv6 address and route.
+const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+
+/// A connection to the kernel's routing, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub(super) struct Netlink {
+    socket: Socket,
+    sequence: u32,
+}
+
+/// The device towards an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RouteTo {
+    /// Its interface index; that of `lo` for an address of this node.
+    pub(super) device: u32,
+}
+
+impl Netlink {
+    /// Connects.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self { socket, sequence: 0 })
+    }
+
+    /// Index of an interface by name; `None` where there is none.
+    pub(super) fn interface_index(&mut self, name: &str) -> io::Result<Option<u32>> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        let answers = match self.request(RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST) {
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
+            answers => answers?,
+        };
+        Ok(answers.into_iter().find_map(|answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => Some(link.header.index),
+            _ => None,
+        }))
+    }
+
+    /// Devices stacked on others (VLAN on its parent, a member of a bond or bridge on its master): what each
+    /// one's packets also pass.
+    pub(super) fn vlan_parents(&mut self) -> io::Result<BTreeMap<u32, u32>> {
+        let message = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let answers = self.request(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        Ok(answers.into_iter().filter_map(vlan_parent).collect())
+    }
+
+    /// Addresses of the interfaces with these indices, link-local ones left out.
+    pub(super) fn addresses(&mut self, interfaces: &BTreeSet<u32>) -> io::Result<BTreeSet<IpAddr>> {
+        let message = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let answers = self.request(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        Ok(answers
+            .into_iter()
+            .filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewAddress(address) if interfaces.contains(&address.header.index) => {
+                    own_address(&address)
+                }
+                _ => None,
+            })
+            .filter(|address| !is_link_local(*address))
+            .collect())
+    }
+
+    /// The device that the kernel would send packets for `address` to; `None` where it has no route.
+    pub(super) fn route_to(&mut self, address: IpAddr) -> io::Result<Option<RouteTo>> {
+        let mut message = RouteMessage::default();
+        message.header = host_route(address);
+        message.attributes.push(RouteAttribute::Destination(address.into()));
+        let answers = match self.request(RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST) {
+            Err(error) if is_unroutable(&error) => return Ok(None),
+            answers => answers?,
+        };
+        Ok(answers.into_iter().find_map(|answer| match answer {
+            RouteNetlinkMessage::NewRoute(route) => route_device(&route),
+            _ => None,
+        }))
+    }
+
+    /// Makes the kernel answer for `address`: a local route of ours, unless it is local already.
+    pub(super) fn ensure_local_route(&mut self, address: IpAddr) -> io::Result<()> {
+        let mut message = RouteMessage::default();
+        message.header = RouteHeader {
+            table: TABLE_LOCAL,
+            protocol: RouteProtocol::from(PROTOCOL),
+            scope: if address.is_ipv4() { RouteScope::Host } else { RouteScope::Universe },
+            kind: RouteType::Local,
+            ..host_route(address)
+        };
+        message.attributes = vec![RouteAttribute::Destination(address.into()), RouteAttribute::Oif(LOOPBACK)];
+        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        match self.request(RouteNetlinkMessage::NewRoute(message), flags) {
+            Err(error) if error.raw_os_error() != Some(libc::EEXIST) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Addresses with a local route of ours.
+    pub(super) fn local_routes(&mut self) -> io::Result<BTreeSet<IpAddr>> {
+        Ok(self.own_routes()?.iter().filter_map(destination).collect())
+    }
+
+    /// Removes our local route for `address`; whether there was one.
+    pub(super) fn remove_local_route(&mut self, address: IpAddr) -> io::Result<bool> {
+        let routes = self.own_routes()?;
+        let Some(route) = routes.into_iter().find(|route| destination(route) == Some(address)) else {
+            return Ok(false);
+        };
+        self.request(RouteNetlinkMessage::DelRoute(route), NLM_F_REQUEST | NLM_F_ACK)?;
+        Ok(true)
+    }
+
+    fn own_routes(&mut self) -> io::Result<Vec<RouteMessage>> {
+        let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+        let answers = self.request(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        let ours = |route: &RouteMessage| {
+            route.header.protocol == RouteProtocol::from(PROTOCOL) && route.header.kind == RouteType::Local
+        };
+        Ok(answers
+            .into_iter()
+            .filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewRoute(route) if ours(&route) => Some(route),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Sends one request and collects its answers.
+    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.sequence += 1;
+        let mut packet = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
+        packet.header.flags = flags;
+        packet.header.sequence_number = self.sequence;
+        packet.finalize();
+        let mut buffer = vec![0; packet.buffer_len()];
+        packet.serialize(&mut buffer);
+        self.socket.send(&buffer, 0)?;
+        let more = flags & (NLM_F_DUMP | NLM_F_ACK) != 0;
+        let mut answers = Vec::new();
+        while !self.receive(&mut answers)? && (more || answers.is_empty()) {}
+        Ok(answers)
+    }
+
+    /// Receives one datagram of answers; true after the last.
+    fn receive(&mut self, answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<bool> {
+        let (datagram, _) = self.socket.recv_from_full()?;
+        let mut rest = &datagram[..];
+        while !rest.is_empty() {
+            let packet = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            let length = (packet.header.length as usize).next_multiple_of(4).min(rest.len());
+            rest = &rest[length..];
+            if packet.header.sequence_number != self.sequence || length == 0 {
+                continue;
+            }
+            match packet.payload {
+                NetlinkPayload::Done(_) => return Ok(true),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                NetlinkPayload::Error(_) => return Ok(true),
+                NetlinkPayload::InnerMessage(message) => answers.push(message),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Tells whether interfaces, addresses or routes have changed since it was last asked.
+#[derive(Debug)]
+pub(super) struct Watch {
+    socket: Socket,
+}
+
+impl Watch {
+    /// Subscribes, in the network namespace of this thread.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        for group in GROUPS {
+            socket.add_membership(group)?;
+        }
+        socket.set_non_blocking(true)?;
+        Ok(Self { socket })
+    }
+
+    /// Whether anything has changed; messages that were lost count as a change.
+    pub(super) fn take_changes(&self) -> io::Result<bool> {
+        let mut changed = false;
+        loop {
+            match self.socket.recv_from_full() {
+                Ok(_) => changed = true,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => changed = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn host_route(address: IpAddr) -> RouteHeader {
+    let (family, bits) =
+        if address.is_ipv4() { (AddressFamily::Inet, 32) } else { (AddressFamily::Inet6, 128) };
+    RouteHeader { address_family: family, destination_prefix_length: bits, ..Default::default() }
+}
+
+fn is_unroutable(error: &io::Error) -> bool {
+    // What "unreachable", "prohibit", "blackhole" and "no route" answer.
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL | libc::EAGAIN)
+    )
+}
+
+fn route_device(route: &RouteMessage) -> Option<RouteTo> {
+    if matches!(route.header.kind, RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit) {
+        return None;
+    }
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(device) => Some(RouteTo { device: *device }),
+        _ => None,
+    })
+}
+
+fn destination(route: &RouteMessage) -> Option<IpAddr> {
+    use netlink_packet_route::route::RouteAddress;
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    })
+}
+
+/// The interface's own end: `Local` where there is one (point-to-point), else `Address`.
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let find = |local: bool| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(address) if local => Some(*address),
+            AddressAttribute::Address(address) if !local => Some(*address),
+            _ => None,
+        })
+    };
+    find(true).or_else(|| find(false))
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+fn vlan_parent(answer: RouteNetlinkMessage) -> Option<(u32, u32)> {
+    let RouteNetlinkMessage::NewLink(link) = answer else { return None };
+    let is_vlan = |attribute: &LinkAttribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => {
+            infos.iter().any(|info| matches!(info, LinkInfo::Kind(InfoKind::Vlan)))
+        }
+        _ => false,
+    };
+    let parent = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Link(parent) => Some(*parent),
+        _ => None,
+    })?;
+    link.attributes.iter().any(is_vlan).then_some((link.header.index, parent))
+}

@@ -1,0 +1,219 @@
+//! Going through the flow tables, a part at each tick: removes what is over, and finds out which slots may settle
+//! and which numbers are used nowhere any more.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
+
+use aya::Pod;
+use gateway_common::abi::{
+    backend::{FIRST_REAL, NONE, mode},
+    flow::{Flow, Reply4, Reply6},
+    slot::Slot,
+};
+
+use super::{
+    error::Error,
+    expiry::{Entry, IdleTimes, Kind, is_over},
+    maps::{FlowMaps, Maps},
+    ring::Ring,
+    shadow::Shadow,
+    sys::table::{Cursor, Table},
+};
+
+/// Entries looked at in one tick: some ten milliseconds of work.
+const BUDGET: usize = 131_072;
+/// Entries asked of the kernel at once.
+const BATCH: u32 = 4_096;
+/// Tables of one address family.
+const TABLES: usize = 7;
+
+/// A scan under way, and then its result.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// Its number; scans are counted from 1.
+    pub(super) number: u64,
+    /// Second in which it began.
+    pub(super) began: u32,
+    /// Entries removed.
+    pub(super) expired: usize,
+    /// The table it has come to, and the place in it.
+    table: usize,
+    cursor: Cursor,
+    backends: HashSet<u32>,
+    rings: HashSet<u32>,
+    held: HashSet<(u32, u32)>,
+}
+
+/// What a scan needs to judge entries.
+pub(super) struct Judge<'a> {
+    shadow: &'a Shadow,
+    rings: HashMap<u32, &'a Ring>,
+    times: &'a IdleTimes,
+    now: u32,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(shadow: &'a Shadow, times: &'a IdleTimes, now: u32) -> Self {
+        let rings = shadow.rings.values().map(|ring| (ring.index, ring)).collect();
+        Self { shadow, rings, times, now }
+    }
+
+    /// Whether `backend` is still the endpoint that it was in `generation`; pseudo-backends always are.
+    fn is_alive(&self, backend: u32, generation: u32) -> bool {
+        backend < FIRST_REAL
+            || self
+                .shadow
+                .live_backend(backend)
+                .is_some_and(|known| known.generation == generation && known.mode != mode::UNUSABLE)
+    }
+
+    fn slot(&self, ring: u32, slot: u32) -> Option<Slot> {
+        let ring = self.rings.get(&ring)?;
+        (ring.slots.len() > slot as usize).then(|| ring.slots.load(slot as usize))
+    }
+}
+
+/// What is to be done with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Remove,
+}
+
+/// The values of the flow tables, seen alike.
+trait Tracked: Pod {
+    /// Judges the entry, and notes in `scan` what it names.
+    fn judge(&self, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate;
+}
+
+impl Tracked for Flow {
+    fn judge(&self, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
+        let alive = judge.is_alive(self.backend, self.generation);
+        if is_over(kind, Entry { state: self.state, seen: self.seen, alive }, judge.now, judge.times) {
+            return Fate::Remove;
+        }
+        let slot = judge.slot(self.ring, self.slot).unwrap_or_default();
+        let elsewhere = slot.current != self.backend;
+        if kind == Kind::Established && slot.previous == NONE && !elsewhere {
+            // A settled slot sends it there anyway.
+            return Fate::Remove;
+        }
+        scan.backends.insert(self.backend);
+        scan.rings.insert(self.ring);
+        if alive && elsewhere {
+            scan.held.insert((self.ring, self.slot));
+        }
+        Fate::Keep
+    }
+}
+
+macro_rules! reply_is_tracked {
+    ($($reply:ty),+) => {$(
+        impl Tracked for $reply {
+            fn judge(&self, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
+                let alive = judge.is_alive(self.backend, self.generation);
+                let entry = Entry { state: self.state, seen: self.seen, alive };
+                if is_over(kind, entry, judge.now, judge.times) {
+                    return Fate::Remove;
+                }
+                scan.backends.insert(self.backend);
+                Fate::Keep
+            }
+        }
+    )+};
+}
+reply_is_tracked!(Reply4, Reply6);
+
+impl Scan {
+    /// Begins scan `number` at second `now`.
+    pub(super) fn begin(number: u64, now: u32) -> Self {
+        Self { number, began: now, ..Self::default() }
+    }
+
+    /// Goes on for one tick's work; true once all tables have been seen.
+    pub(super) fn step(&mut self, maps: &Maps, judge: &Judge<'_>) -> Result<bool, Error> {
+        let mut left = BUDGET;
+        while left > 0 && self.table < 2 * TABLES {
+            let seen = if self.table < TABLES {
+                self.batch(&maps.flows4, self.table, judge)
+            } else {
+                self.batch(&maps.flows6, self.table - TABLES, judge)
+            };
+            // Going on in an empty table costs a walk over its buckets, too.
+            left = left.saturating_sub(seen.map_err(Error::map("FLOWS", "scan"))?.max(BATCH as usize));
+        }
+        Ok(self.table == 2 * TABLES)
+    }
+
+    /// One batch of table number `table` of a family; how many entries it had.
+    fn batch<F, R, V>(
+        &mut self,
+        maps: &FlowMaps<F, R, V>,
+        table: usize,
+        judge: &Judge<'_>,
+    ) -> io::Result<usize>
+    where
+        F: Pod,
+        R: Pod,
+        V: Tracked,
+    {
+        match table {
+            0 => self.sweep(&maps.flows, Kind::Established, judge),
+            1 => self.sweep(&maps.old, Kind::Established, judge),
+            2 => self.sweep(&maps.embryo, Kind::Handshake, judge),
+            3 => self.sweep(&maps.udp_flows, Kind::Udp, judge),
+            4 => self.sweep(&maps.replies, Kind::Established, judge),
+            5 => self.sweep(&maps.reply_embryo, Kind::Handshake, judge),
+            _ => self.sweep(&maps.udp_replies, Kind::Udp, judge),
+        }
+    }
+
+    fn sweep<K, V>(&mut self, table: &Table<K, V>, kind: Kind, judge: &Judge<'_>) -> io::Result<usize>
+    where
+        K: Pod,
+        V: Tracked,
+    {
+        let mut entries = Vec::new();
+        let more = table.next_batch(&mut self.cursor, BATCH, &mut entries)?;
+        for (key, value) in &entries {
+            if value.judge(kind, judge, self) == Fate::Remove && still_over(table, key, kind, judge, self)? {
+                table.remove(key)?;
+                self.expired += 1;
+            }
+        }
+        if !more {
+            self.table += 1;
+            self.cursor = Cursor::default();
+        }
+        Ok(entries.len())
+    }
+
+    /// Whether an entry names this backend.
+    pub(super) fn found_backend(&self, id: u32) -> bool {
+        self.backends.contains(&id)
+    }
+
+    /// Whether an entry names this ring.
+    pub(super) fn found_ring(&self, index: u32) -> bool {
+        self.rings.contains(&index)
+    }
+
+    /// Whether a live flow of slot `at` lives at a backend other than the slot's current one.
+    pub(super) fn holds(&self, ring: &Ring, at: usize) -> bool {
+        let small = (at & (ring.least_slots - 1)) as u32;
+        self.held.contains(&(ring.index, at as u32)) || self.held.contains(&(ring.index, small))
+    }
+}
+
+/// A packet may have come since the batch was read.
+fn still_over<K: Pod, V: Tracked>(
+    table: &Table<K, V>,
+    key: &K,
+    kind: Kind,
+    judge: &Judge<'_>,
+    scan: &mut Scan,
+) -> io::Result<bool> {
+    Ok(table.get(key)?.is_some_and(|value| value.judge(kind, judge, scan) == Fate::Remove))
+}

@@ -1,0 +1,216 @@
+//! What the kernel holds, as far as this agent wrote or adopted it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+};
+
+use gateway_common::abi::{
+    backend::{Backend, FIRST_REAL},
+    frontend::{Frontend, FrontendKey4, FrontendKey6},
+    names::RouteNames,
+};
+use gateway_model::{key::Protocol, plan::l4};
+use serde::Serialize;
+
+use super::{error::Error, ids::Ids, load::Pins, maps::Maps, names::Digest, ring::Ring};
+
+/// Address family; each gateway has one ring for each in which it has frontends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    pub(super) fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+/// A ring's owner: gateway index and family.
+pub(super) type RingKey = (u32, Family);
+
+/// The state of the maps that the agent writes. Each part is updated right after the kernel took the write, so
+/// that after a failure the next attempt knows what is left to do.
+#[derive(Debug)]
+pub(super) struct Shadow {
+    /// Indices of gateways and routes.
+    pub(super) names: Ids<Digest>,
+    pub(super) name_entries: HashMap<u32, RouteNames>,
+    /// Backend ids, by route index and address.
+    pub(super) backends: Ids<(u32, SocketAddr)>,
+    pub(super) backend_values: HashMap<u32, Backend>,
+    /// Ring indices.
+    pub(super) ring_ids: Ids<RingKey>,
+    pub(super) rings: BTreeMap<RingKey, Ring>,
+    pub(super) frontends: BTreeMap<l4::Frontend, Frontend>,
+}
+
+impl Shadow {
+    /// Rebuilds it from the maps; rings that no frontend names are left-overs and are removed.
+    pub(super) fn adopt(maps: &Maps, pins: &Pins, now: u32) -> Result<Self, Error> {
+        let mut shadow = Self::read(maps)?;
+        shadow.adopt_rings(maps, pins, now)?;
+        Ok(shadow)
+    }
+
+    /// What the maps say, without rings.
+    pub(super) fn read(maps: &Maps) -> Result<Self, Error> {
+        let names_end =
+            maps.names.capacity().min(maps.route_stats.capacity()).min(maps.gateway_stats.capacity());
+        let backends_end = maps.backends.capacity().min(maps.backend_stats.capacity());
+        let mut shadow = Self {
+            names: Ids::new(0, names_end),
+            name_entries: HashMap::new(),
+            backends: Ids::new(FIRST_REAL, backends_end),
+            backend_values: HashMap::new(),
+            ring_ids: Ids::new(0, maps.rings.capacity()),
+            rings: BTreeMap::new(),
+            frontends: BTreeMap::new(),
+        };
+        shadow.adopt_names(maps)?;
+        shadow.adopt_backends(maps)?;
+        shadow.adopt_frontends(maps)?;
+        Ok(shadow)
+    }
+
+    fn adopt_names(&mut self, maps: &Maps) -> Result<(), Error> {
+        let entries = maps.names.entries(u32::MAX).map_err(Error::map("ROUTE_NAMES", "read"))?;
+        for (index, entry) in entries {
+            if self.names.adopt(entry.digest, index) {
+                self.name_entries.insert(index, entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt_backends(&mut self, maps: &Maps) -> Result<(), Error> {
+        let entries = maps.backends.entries(u32::MAX).map_err(Error::map("BACKENDS", "read"))?;
+        for (id, backend) in entries {
+            let Some(address) = backend_address(&backend) else { continue };
+            if id >= FIRST_REAL && self.backends.adopt((backend.route, address), id) {
+                self.backend_values.insert(id, backend);
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt_frontends(&mut self, maps: &Maps) -> Result<(), Error> {
+        let v4 = maps.frontends4.entries(u32::MAX).map_err(Error::map("FRONTENDS4", "read"))?;
+        let v6 = maps.frontends6.entries(u32::MAX).map_err(Error::map("FRONTENDS6", "read"))?;
+        let v4 = v4.into_iter().map(|(k, value)| (IpAddr::from(k.addr), k.port, k.protocol, value));
+        let v6 = v6.into_iter().map(|(k, value)| (IpAddr::from(k.addr), k.port, k.protocol, value));
+        for (address, port, protocol, value) in v4.chain(v6) {
+            let protocol = if protocol == 17 { Protocol::Udp } else { Protocol::Tcp };
+            let address = SocketAddr::new(address, u16::from_be_bytes(port));
+            self.frontends.insert(l4::Frontend { address, protocol }, value);
+        }
+        Ok(())
+    }
+
+    fn adopt_rings(&mut self, maps: &Maps, pins: &Pins, now: u32) -> Result<(), Error> {
+        let mut claims = BTreeSet::new();
+        for (frontend, value) in &self.frontends {
+            let key = (value.gateway, Family::of(frontend.address.ip()));
+            if self.rings.contains_key(&key) {
+                continue;
+            }
+            let slots = value.ring_mask as usize + 1;
+            if let Some(ring) = Ring::adopt(pins, value.ring, slots, now)?
+                && self.ring_ids.adopt(key, value.ring)
+            {
+                claims.insert(value.ring);
+                self.rings.insert(key, ring);
+            }
+        }
+        for index in Ring::pinned(pins)?.into_iter().filter(|index| !claims.contains(index)) {
+            tracing::info!(index, "removing a ring that no frontend uses");
+            Ring::remove(pins, maps, index)?;
+        }
+        Ok(())
+    }
+
+    /// The backend with this id, if its endpoint still exists.
+    pub(super) fn live_backend(&self, id: u32) -> Option<&Backend> {
+        self.backend_values.get(&id).filter(|_| !self.backends.is_retired(id))
+    }
+}
+
+/// Address and port of an entry that is in use.
+pub(super) fn backend_address(backend: &Backend) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes(backend.port);
+    match backend.family {
+        4 => {
+            let [a, b, c, d, ..] = backend.addr;
+            Some((IpAddr::from([a, b, c, d]), port).into())
+        }
+        6 => Some((IpAddr::from(backend.addr), port).into()),
+        _ => None,
+    }
+}
+
+/// Address bytes as [`Backend::addr`] holds them, and the family's number.
+pub(super) fn address_bytes(address: IpAddr) -> ([u8; 16], u8) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&address.octets());
+            (bytes, 4)
+        }
+        IpAddr::V6(address) => (address.octets(), 6),
+    }
+}
+
+/// Writes or, without a value, removes a frontend.
+pub(super) fn put_frontend(
+    maps: &Maps,
+    frontend: &l4::Frontend,
+    value: Option<&Frontend>,
+) -> Result<(), Error> {
+    let port = frontend.address.port().to_be_bytes();
+    let protocol = match frontend.protocol {
+        Protocol::Tcp => 6,
+        Protocol::Udp => 17,
+    };
+    match frontend.address.ip() {
+        IpAddr::V4(address) => {
+            let key = FrontendKey4 { addr: address.octets(), port, protocol, pad: 0 };
+            put(&maps.frontends4, &key, value).map_err(Error::map("FRONTENDS4", "write"))
+        }
+        IpAddr::V6(address) => {
+            let key = FrontendKey6 { addr: address.octets(), port, protocol, pad: 0 };
+            put(&maps.frontends6, &key, value).map_err(Error::map("FRONTENDS6", "write"))
+        }
+    }
+}
+
+fn put<K: aya::Pod>(
+    table: &super::sys::table::Table<K, Frontend>,
+    key: &K,
+    value: Option<&Frontend>,
+) -> std::io::Result<()> {
+    match value {
+        Some(value) => table.set(key, value),
+        None => table.remove(key).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_the_map() {
+        for text in ["10.1.2.3:80", "[fd00::7]:65535"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let (addr, family) = address_bytes(address.ip());
+            let backend = Backend { addr, family, port: address.port().to_be_bytes(), ..Default::default() };
+            assert_eq!(backend_address(&backend), Some(address));
+        }
+        assert_eq!(backend_address(&Backend::default()), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! From desired to actual: writes only what differs, in the order in which no packet is ever misled.
+//!
+//! Names and backends first, then rings, then frontends; removals last. Each write is noted in the shadow right
+//! away: a failure leaves a state that is consistent and known.
+
+use std::collections::{BTreeMap, HashSet};
+
+use gateway_common::abi::{
+    backend::{Backend, mode},
+    frontend::{Frontend, flags::AGENT_LISTENS},
+};
+use gateway_model::plan::l4;
+
+use super::{
+    desired::{Desired, DesiredRing},
+    error::Error,
+    load::Pins,
+    maps::Maps,
+    ring::Ring,
+    shadow::{RingKey, Shadow, put_frontend},
+    slot,
+};
+
+/// What was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) backends: usize,
+    pub(super) slots: usize,
+    pub(super) frontends: usize,
+}
+
+/// One pass of writing.
+pub(super) struct Writer<'a> {
+    pub(super) maps: &'a Maps,
+    pub(super) pins: &'a Pins,
+    pub(super) shadow: &'a mut Shadow,
+    /// Flags of new rings.
+    pub(super) ring_flags: u32,
+    /// Second of the data plane's clock.
+    pub(super) now: u32,
+    /// Number of the last scan of the flow tables that has begun.
+    pub(super) scan: u64,
+    pub(super) written: Written,
+}
+
+impl Writer<'_> {
+    /// Makes the maps hold what is desired.
+    pub(super) fn write(mut self, desired: &Desired) -> Result<Written, Error> {
+        self.names(desired)?;
+        self.backends(&desired.backends)?;
+        self.listening_frontends(desired)?;
+        self.rings(&desired.rings)?;
+        self.frontends(desired)?;
+        self.remove_frontends(desired)?;
+        self.remove_rings(desired)?;
+        self.remove_backends(desired)?;
+        self.retire_names(desired);
+        Ok(self.written)
+    }
+
+    fn names(&mut self, desired: &Desired) -> Result<(), Error> {
+        for (&index, entry) in &desired.names {
+            if self.shadow.name_entries.get(&index) == Some(entry) {
+                continue;
+            }
+            // The counters of whoever had the index before.
+            self.maps.route_stats.clear(&index).map_err(Error::map("ROUTE_STATS", "clear"))?;
+            self.maps.gateway_stats.clear(&index).map_err(Error::map("GATEWAY_STATS", "clear"))?;
+            self.maps.names.set(&index, entry).map_err(Error::map("ROUTE_NAMES", "write"))?;
+            self.shadow.name_entries.insert(index, *entry);
+        }
+        Ok(())
+    }
+
+    fn backends(&mut self, desired: &BTreeMap<u32, Backend>) -> Result<(), Error> {
+        for (&id, backend) in desired {
+            match self.shadow.backend_values.get(&id) {
+                Some(known) if known == backend => {}
+                Some(_) => self.put_backend(id, *backend)?,
+                None => {
+                    let old = self.maps.backends.get(&id).map_err(Error::map("BACKENDS", "read"))?;
+                    let generation = old.map_or(0, |old| old.generation).wrapping_add(1).max(1);
+                    self.maps.backend_stats.clear(&id).map_err(Error::map("BACKEND_STATS", "clear"))?;
+                    self.put_backend(id, Backend { generation, ..*backend })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_backend(&mut self, id: u32, backend: Backend) -> Result<(), Error> {
+        self.maps.backends.set(&id, &backend).map_err(Error::map("BACKENDS", "write"))?;
+        self.shadow.backend_values.insert(id, backend);
+        self.written.backends += 1;
+        Ok(())
+    }
+
+    /// Frontends whose slots are about to say AGENT must find the listeners before the first packet does.
+    fn listening_frontends(&mut self, desired: &Desired) -> Result<(), Error> {
+        let to_agent = |key: &RingKey| desired.rings.get(key).is_some_and(DesiredRing::is_agent);
+        for (frontend, key) in desired.frontends.iter().filter(|(_, key)| to_agent(key)) {
+            let ring = self.shadow.rings.get(key).map(|ring| ring.index);
+            if let Some(&old) = self.shadow.frontends.get(frontend)
+                && ring == Some(old.ring)
+            {
+                self.put_frontend(*frontend, Frontend { flags: old.flags | AGENT_LISTENS, ..old })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rings(&mut self, desired: &BTreeMap<RingKey, DesiredRing>) -> Result<(), Error> {
+        for (key, want) in desired {
+            match self.shadow.rings.get_mut(key) {
+                Some(ring) if ring.slots.len() >= want.len => {
+                    self.written.slots += ring.write((0..).map(|at| want.target(at)), self.now);
+                }
+                Some(_) => self.grow_ring(*key, want)?,
+                None => self.create_ring(*key, want)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn create_ring(&mut self, key: RingKey, want: &DesiredRing) -> Result<(), Error> {
+        let limit = self.shadow.ring_ids.end();
+        let index = self.shadow.ring_ids.give(&key).ok_or(Error::Full { what: "rings", limit })?;
+        let initial: Vec<_> = (0..want.len).map(|at| slot::first(want.target(at))).collect();
+        let ring = Ring::create(self.pins, self.ring_flags, index, &initial, self.now)?;
+        ring.publish(self.maps)?;
+        self.written.slots += initial.len();
+        self.shadow.rings.insert(key, ring);
+        Ok(())
+    }
+
+    /// A larger ring in the place of the old one: each old slot lives on in all that share its low bits. Frontends
+    /// choose by their old, shorter mask until they are written.
+    fn grow_ring(&mut self, key: RingKey, want: &DesiredRing) -> Result<(), Error> {
+        let Some(old) = self.shadow.rings.get(&key) else { return Ok(()) };
+        let low_bits = old.slots.len() - 1;
+        let initial: Vec<_> = (0..want.len)
+            .map(|at| slot::transition(old.slots.load(at & low_bits), want.target(at)))
+            .collect();
+        let mut ring = Ring::create(self.pins, self.ring_flags, old.index, &initial, self.now)?;
+        ring.least_slots = old.least_slots;
+        ring.publish(self.maps)?;
+        self.written.slots += initial.len();
+        self.shadow.rings.insert(key, ring);
+        Ok(())
+    }
+
+    fn frontends(&mut self, desired: &Desired) -> Result<(), Error> {
+        for (frontend, key) in &desired.frontends {
+            if let Some(value) = frontend_value(self.shadow, *key) {
+                self.put_frontend(*frontend, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_frontend(&mut self, frontend: l4::Frontend, value: Frontend) -> Result<(), Error> {
+        if self.shadow.frontends.get(&frontend) != Some(&value) {
+            put_frontend(self.maps, &frontend, Some(&value))?;
+            self.shadow.frontends.insert(frontend, value);
+            self.written.frontends += 1;
+        }
+        Ok(())
+    }
+
+    fn remove_frontends(&mut self, desired: &Desired) -> Result<(), Error> {
+        let gone: Vec<_> =
+            self.shadow.frontends.keys().filter(|f| !desired.frontends.contains_key(f)).copied().collect();
+        for frontend in gone {
+            put_frontend(self.maps, &frontend, None)?;
+            self.shadow.frontends.remove(&frontend);
+            self.written.frontends += 1;
+        }
+        Ok(())
+    }
+
+    fn remove_rings(&mut self, desired: &Desired) -> Result<(), Error> {
+        let gone: Vec<_> =
+            self.shadow.rings.keys().filter(|key| !desired.rings.contains_key(key)).copied().collect();
+        for key in gone {
+            if let Some(ring) = self.shadow.rings.remove(&key) {
+                self.shadow.ring_ids.retire(ring.index, self.scan);
+                Ring::remove(self.pins, self.maps, ring.index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An endpoint that exists no more: what still names it gets a RST, until nothing does.
+    fn remove_backends(&mut self, desired: &Desired) -> Result<(), Error> {
+        let gone: Vec<u32> = self.shadow.backends.iter().map(|(_, id)| id).collect();
+        for id in gone.into_iter().filter(|id| !desired.backends.contains_key(id)) {
+            if let Some(&backend) = self.shadow.backend_values.get(&id)
+                && backend.mode != mode::UNUSABLE
+            {
+                self.put_backend(id, Backend { mode: mode::UNUSABLE, ..backend })?;
+            }
+            self.shadow.backends.retire(id, self.scan);
+        }
+        Ok(())
+    }
+
+    fn retire_names(&mut self, desired: &Desired) {
+        let gone: HashSet<u32> =
+            self.shadow.names.iter().map(|(_, id)| id).filter(|id| !desired.names.contains_key(id)).collect();
+        for index in gone {
+            self.shadow.names.retire(index, self.scan);
+        }
+    }
+}
+
+/// What a frontend of this ring's owner is to say; `None` while there is no ring.
+pub(super) fn frontend_value(shadow: &Shadow, key: RingKey) -> Option<Frontend> {
+    let ring = shadow.rings.get(&key)?;
+    let listens = ring.iter().any(slot::needs_agent);
+    Some(Frontend {
+        ring: ring.index,
+        ring_mask: ring.slots.len() as u32 - 1,
+        gateway: key.0,
+        flags: if listens { AGENT_LISTENS } else { 0 },
+    })
+}
