@@ -1,4 +1,10 @@
 //! The process `weir`: [`dataplane`] (the kernel), [`proxy`] (requests), the agent and the command line.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod dataplane;
 pub mod proxy;
+pub mod state;
+pub mod watch;

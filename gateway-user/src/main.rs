@@ -1,1 +1,10 @@
-fn main() {}
+//! The binary `weir`; see [`weir::cli`].
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    weir::cli::main()
+}

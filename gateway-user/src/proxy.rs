@@ -10,6 +10,7 @@ pub mod stats;
 
 mod accept;
 mod clock;
+mod framing;
 mod serve;
 mod worker;
 

@@ -5,11 +5,11 @@
 //! client1 eth0 ────── up1 ┤ node ├ pod1 ────── eth0 pod1
 //!                         ┘      └ …
 //! ```
-//! Addresses: client *i* is 192.168.*i*.2 and fd00:192:*i*::2, the node's uplink *i* 192.168.*i*.1 and
-//! fd00:192:*i*::1; pod *i* is 10.77.*i*.2 and fd00:77:*i*::2 behind 10.77.*i*.1 and fd00:77:*i*::1, or,
-//! behind a bridge `cni0`, 10.77.0.(10+*i*) and fd00:77::(10+*i*). 10.200.0.0/16 and fd00:200::/48 are routed to
-//! client 0 as well: source addresses for floods. Offloads are as in life: whole checksums on the wire between
-//! client and node, partial ones on the pods' side.
+//! Addresses: client `i` is `192.168.i.2` and `fd00:192:i::2`, the node's uplink `i` `192.168.i.1` and
+//! `fd00:192:i::1`; pod `i` is `10.77.i.2` and `fd00:77:i::2` behind `10.77.i.1` and `fd00:77:i::1`, or, behind a
+//! bridge `cni0`, `10.77.0.(10+i)` and `fd00:77::(10+i)`. `10.200.0.0/16` and `fd00:200::/48` are routed to client 0
+//! as well: source addresses for floods. Offloads are as in life: whole checksums on the wire between client
+//! and node, partial ones on the pods' side.
 
 use std::{
     fmt::Write as _,

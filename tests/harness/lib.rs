@@ -5,6 +5,8 @@
 //! through [`client`], [`Agent`] runs the binary `weir` in the node's namespace, [`Capture`] counts what was on
 //! a wire. Everything is taken down when the lab is dropped, and as well when the process dies of anything.
 
+#![allow(clippy::missing_panics_doc, reason = "what a lab expects of the machine, its expectations say")]
+
 pub mod agent;
 pub mod capture;
 pub mod client;

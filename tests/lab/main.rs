@@ -2,10 +2,10 @@
 //! through the node's routing.
 
 use std::{
-    fs,
+    env, fs,
     net::{IpAddr, SocketAddr},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -133,21 +133,21 @@ fn nothing_is_left_of_a_dropped_lab() {
     assert!(!exists(&namespace) && !dir.exists());
 }
 
-/// Not a test by itself: what [`nothing_is_left_of_a_killed_process`] kills.
-#[test]
-#[ignore = "started by another test, which kills it"]
-fn a_lab_that_waits_to_be_killed() {
-    let _lab = LabPlan::new("killed").pods(1).build().unwrap();
-    loop {
-        std::thread::park();
-    }
-}
+/// Set in the process that [`nothing_is_left_of_a_killed_process`] starts from its own binary, and kills.
+const VICTIM: &str = "WEIR_LAB_VICTIM";
 
 #[test]
 fn nothing_is_left_of_a_killed_process() {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "a_lab_that_waits_to_be_killed"])
-        .stdout(std::process::Stdio::null())
+    if env::var_os(VICTIM).is_some() {
+        let _lab = LabPlan::new("killed").pods(1).build().unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "nothing_is_left_of_a_killed_process"])
+        .env(VICTIM, "1")
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let namespace = format!("weir-killed-{}-0-pod0", child.id());
@@ -161,5 +161,5 @@ fn nothing_is_left_of_a_killed_process() {
 }
 
 fn exists(namespace: &str) -> bool {
-    fs::exists(format!("/run/netns/{namespace}")).unwrap()
+    fs::exists(format!("/run/netns/{namespace}")).expect("/run can be read")
 }

@@ -2,10 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -63,7 +59,6 @@ pub fn get(from: &Netns, to: SocketAddr, path: &str, asker: Asker) -> Result<Res
 #[derive(Debug)]
 pub struct HttpLoad {
     journal: Journal,
-    opened: Arc<AtomicU64>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,31 +75,23 @@ impl HttpLoad {
     ) -> Self {
         let journal = Journal::default();
         let records = journal.clone();
-        let opened = Arc::new(AtomicU64::new(0));
-        let opening = Arc::clone(&opened);
         let (stop, stopped) = watch::channel(false);
         let askers = askers.to_vec();
         let thread = from.spawn_async("http-load", move || async move {
             let mut tasks = JoinSet::new();
             for asker in askers {
                 for _ in 0..connections {
-                    let log = Log { records: records.clone(), opened: Arc::clone(&opening) };
-                    tasks.spawn(keep_asking(to, asker, per_second, log, stopped.clone()));
+                    tasks.spawn(keep_asking(to, asker, per_second, records.clone(), stopped.clone()));
                 }
             }
             while tasks.join_next().await.is_some() {}
         });
-        Self { journal, opened, stop, thread: Some(thread) }
+        Self { journal, stop, thread: Some(thread) }
     }
 
     /// What it saw so far.
     pub fn journal(&self) -> &Journal {
         &self.journal
-    }
-
-    /// Connections opened so far: more than it was started with where the server closed some.
-    pub fn opened(&self) -> u64 {
-        self.opened.load(Ordering::Relaxed)
     }
 
     /// Sends no more requests and waits for the answers that are due.
@@ -127,17 +114,11 @@ impl Drop for HttpLoad {
     }
 }
 
-/// What a load writes down.
-struct Log {
-    records: Journal,
-    opened: Arc<AtomicU64>,
-}
-
 async fn keep_asking(
     to: SocketAddr,
     asker: Asker,
     per_second: u32,
-    log: Log,
+    records: Journal,
     stopped: watch::Receiver<bool>,
 ) {
     let mut tick = interval(Duration::from_secs(1) / per_second);
@@ -146,11 +127,11 @@ async fn keep_asking(
     while !*stopped.borrow() {
         tick.tick().await;
         let began = Instant::now();
-        let outcome = exchange(&mut connection, to, asker, &log.opened).await;
+        let outcome = exchange(&mut connection, to, asker).await;
         if outcome.is_err() {
             connection = None;
         }
-        log.records.add(Record { began, ended: Instant::now(), class: asker.class, outcome });
+        records.add(Record { began, ended: Instant::now(), class: asker.class, outcome });
     }
 }
 
@@ -158,7 +139,6 @@ async fn exchange(
     connection: &mut Option<SendRequest<Empty<Bytes>>>,
     to: SocketAddr,
     asker: Asker,
-    opened: &AtomicU64,
 ) -> Result<Answer, String> {
     // `ready` fails for a connection that was closed between two requests.
     let kept = match connection.as_mut() {
@@ -167,7 +147,6 @@ async fn exchange(
     };
     if !kept {
         *connection = Some(connect(to).await?);
-        opened.fetch_add(1, Ordering::Relaxed);
     }
     let sender = connection.as_mut().expect("just connected");
     let response = ask(sender, "/", asker).await?;

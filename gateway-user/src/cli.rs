@@ -1,0 +1,58 @@
+//! The command line. Every command but `run` and `uninstall` asks a running agent over its admin address.
+//!
+//! Exit codes: 0 done, 1 failed, 2 used wrongly.
+
+pub(crate) mod args;
+mod client;
+mod commands;
+mod output;
+mod table;
+mod top;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::args::{Cli, Command, RunArgs};
+use crate::{
+    app,
+    config::{Config, ConfigError},
+};
+
+const FAILED: u8 = 1;
+const USED_WRONGLY: u8 = 2;
+
+/// Does what the arguments of this process say.
+pub fn main() -> ExitCode {
+    // On its own it prints help and usage errors, and exits with 0 and 2.
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let is_usage = error.is::<ConfigError>() || error.is::<commands::UsageError>();
+            ExitCode::from(if is_usage { USED_WRONGLY } else { FAILED })
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run(*args),
+        Command::Uninstall { pin_dir } => app::uninstall(&pin_dir).map(|()| ExitCode::SUCCESS),
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(commands::ask(command))
+        }
+    }
+}
+
+fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let print = args.print_config;
+    let config = Config::try_from(args)?;
+    if print {
+        output::print(&output::yaml(&serde_json::to_value(&config)?)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    app::run(config).map(|()| ExitCode::SUCCESS)
+}

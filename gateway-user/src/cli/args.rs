@@ -1,0 +1,256 @@
+//! The command line as typed.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gateway_model::{key::RouteName, weight::Weight};
+
+use crate::admin::address::AdminAddress;
+
+/// Weir splits traffic between the versions of a service, in the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent: load the programs, follow the files, serve until told to stop
+    Run(Box<RunArgs>),
+    /// List gateways with their routes, weights and where each value comes from
+    Get {
+        /// Only this gateway
+        gateway: Option<String>,
+        #[command(flatten)]
+        remote: RemoteArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show everything about one gateway: frontends, routes, conditions, endpoints, findings
+    Describe {
+        /// The gateway: NAME or NAMESPACE/NAME
+        gateway: String,
+        #[command(flatten)]
+        remote: RemoteArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Set weights of routes, all in one change; returns when the kernel has it
+    ///
+    /// Example: weir weight foo-ingress '(1.0.3)=95%' '(2.0.1)=5%'
+    Weight {
+        /// The gateway: NAME or NAMESPACE/NAME
+        gateway: String,
+        /// ROUTE=NN%, up to two decimals
+        #[arg(required = true, value_name = "ROUTE=NN%", value_parser = parse_share)]
+        weights: Vec<(RouteName, Weight)>,
+        /// Let the routes not named make room, in proportion to their weights
+        #[arg(long)]
+        rebalance: bool,
+        #[command(flatten)]
+        remote: RemoteArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Set or clear the condition of a route; returns when it is in force
+    ///
+    /// Example: weir condition foo-ingress '(2.0.1)' 'User-Agent = Firefox' --strength 50%
+    Condition {
+        /// The gateway: NAME or NAMESPACE/NAME
+        gateway: String,
+        /// The route
+        #[arg(value_parser = parse_route)]
+        route: RouteName,
+        /// The condition; left out, only the strength changes
+        #[arg(value_name = "EXPR", required_unless_present_any = ["clear", "strength"])]
+        condition: Option<String>,
+        /// Share of the matching requests that the route takes; 100% where none was set
+        #[arg(long, value_name = "NN%", value_parser = parse_weight)]
+        strength: Option<Weight>,
+        /// Remove the condition
+        #[arg(long, conflicts_with_all = ["condition", "strength"])]
+        clear: bool,
+        #[command(flatten)]
+        remote: RemoteArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Rates per gateway and route, live
+    Top {
+        /// Only this gateway
+        gateway: Option<String>,
+        /// Print the counters once and exit
+        #[arg(long)]
+        once: bool,
+        /// Time between two readings
+        #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+        interval: Duration,
+        #[command(flatten)]
+        remote: RemoteArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// What the kernel holds, against what it should hold; exits with 1 where they differ
+    Dump {
+        #[command(flatten)]
+        remote: RemoteArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// The agent itself: generation, interfaces, kernel features, findings
+    Status {
+        #[command(flatten)]
+        remote: RemoteArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Detach and unpin everything of Weir's; needs no agent, and may be repeated
+    Uninstall {
+        /// Where the agent pinned its maps and programs
+        #[arg(long, value_name = "DIR", default_value = DEFAULT_PINS)]
+        pin_dir: PathBuf,
+    },
+}
+
+const DEFAULT_PINS: &str = "/sys/fs/bpf/weir";
+
+/// Arguments of `weir run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Gateway artifacts (YAML or JSON): a file or a folder; may be repeated
+    #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
+    pub config: Vec<PathBuf>,
+    /// Workloads (YAML or JSON list): a file or a folder; may be repeated
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub workloads: Vec<PathBuf>,
+    /// Network device that clients come in through; may be repeated
+    #[arg(long, required = true, value_name = "IF", num_args = 1..)]
+    pub interface: Vec<String>,
+    /// Address that gateways answer on besides those of the devices; may be repeated
+    #[arg(long, value_name = "IP", num_args = 1..)]
+    pub address: Vec<IpAddr>,
+    /// Keeps what was changed at run time
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir")]
+    pub state_dir: PathBuf,
+    /// Where maps and programs are pinned, on a BPF file system
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_PINS)]
+    pub pin_dir: PathBuf,
+    /// Where the admin API listens: unix:PATH or IP:PORT
+    #[arg(long, env = "WEIR_ADMIN", value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
+    pub admin: AdminAddress,
+    /// File with the token that writes on IP:PORT must show; without it only loopback addresses are accepted
+    #[arg(long, env = "WEIR_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9191")]
+    pub metrics: SocketAddr,
+    /// cgroup of the agent's own, in which packets to endpoints are counted [default: weir under the cgroup2 root]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<PathBuf>,
+    /// Namespace of artifacts and workloads that name none
+    #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
+    pub namespace: String,
+    /// How long requests in flight may take once the agent is told to stop
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or directives such as `weir=debug`
+    #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// Print the configuration that results from the arguments, and exit
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+const DEFAULT_ADMIN: &str = "unix:/run/weir/admin.sock";
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How to reach a running agent.
+#[derive(Args, Clone, Debug)]
+pub struct RemoteArgs {
+    /// The agent's admin address: unix:PATH or IP:PORT
+    #[arg(long, env = "WEIR_ADMIN", value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
+    pub admin: AdminAddress,
+    /// File with the token for writes on IP:PORT
+    #[arg(long, env = "WEIR_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Namespace; lists are of all namespaces where none is given, names are of `default`
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// How to print.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct OutputArgs {
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+fn parse_share(text: &str) -> Result<(RouteName, Weight), String> {
+    // A route's name may hold an equals sign, a weight never does.
+    let (route, weight) = text.rsplit_once('=').ok_or("expected ROUTE=NN%, as in '(2.0.1)=5%'")?;
+    if route.is_empty() {
+        return Err("expected the route's name before the equals sign, as in '(2.0.1)=5%'".to_owned());
+    }
+    Ok((RouteName(route.to_owned()), parse_weight(weight)?))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what clap expects of a parser")]
+fn parse_route(text: &str) -> Result<RouteName, Infallible> {
+    Ok(RouteName(text.to_owned()))
+}
+
+fn parse_weight(text: &str) -> Result<Weight, String> {
+    text.parse::<Weight>().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_last_equals_sign_ends_the_route() {
+        let (route, weight) = parse_share("(a=b)=0.05%").unwrap();
+        assert_eq!((route.0.as_str(), weight.hundredths()), ("(a=b)", 5));
+    }
+}

@@ -1,0 +1,235 @@
+//! The agent's configuration: what the arguments resolve to.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use crate::{
+    admin::address::AdminAddress,
+    cli::args::{LogFormat, RunArgs},
+};
+
+/// What the arguments resolve to: checked, without duplicates, paths absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Files and folders of gateway artifacts.
+    pub artifacts: Vec<PathBuf>,
+    /// Files and folders of workloads.
+    pub workloads: Vec<PathBuf>,
+    /// Names of the devices that clients come in through.
+    pub interfaces: Vec<String>,
+    /// Addresses that gateways answer on besides those of the devices.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The state folder.
+    pub state_dir: PathBuf,
+    /// The pin folder.
+    pub pin_dir: PathBuf,
+    /// Where the admin API listens.
+    pub admin: AdminAddress,
+    /// File with the token for writes on TCP.
+    pub admin_token_file: Option<PathBuf>,
+    /// Where metrics and health are served.
+    pub metrics: SocketAddr,
+    /// cgroup of the agent's own; `None` stands for `weir` under the cgroup2 root.
+    pub cgroup: Option<PathBuf>,
+    /// Namespace of what names none.
+    pub namespace: String,
+    /// How long requests in flight may take once the agent is told to stop.
+    #[serde(serialize_with = "as_text")]
+    pub drain_timeout: Duration,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
+}
+
+/// Arguments that contradict each other or name what cannot be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Anyone who reaches the port could change weights.
+    #[error(
+        "--admin {0}: an address that is not loopback needs --admin-token-file, as whoever reaches it could change \
+         weights; expected a token file, a loopback address or unix:PATH"
+    )]
+    AdminWithoutToken(SocketAddr),
+    /// A device name that the kernel cannot have.
+    #[error(
+        "--interface {0:?}: expected the name of a network device: 1 to 15 characters without blank or slash"
+    )]
+    InterfaceName(String),
+    /// An address on which nobody can be reached.
+    #[error(
+        "--address {0}: expected an address that clients can reach: no wildcard, multicast or loopback address"
+    )]
+    Address(IpAddr),
+    /// A name that no namespace can have.
+    #[error("--namespace {0:?}: expected a name without white space or slash")]
+    Namespace(String),
+    /// A path that cannot be made absolute.
+    #[error("{flag} {}: {reason}", path.display())]
+    Path {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The log filter does not parse.
+    #[error(
+        "--log {0:?}: {1}; expected a level (error, warn, info, debug, trace) or directives such as weir=debug"
+    )]
+    Log(String, String),
+}
+
+impl TryFrom<RunArgs> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: RunArgs) -> Result<Self, ConfigError> {
+        if let AdminAddress::Tcp(address) = args.admin
+            && !address.ip().is_loopback()
+            && args.admin_token_file.is_none()
+        {
+            return Err(ConfigError::AdminWithoutToken(address));
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&args.log) {
+            return Err(ConfigError::Log(args.log, error.to_string()));
+        }
+        Ok(Self {
+            artifacts: absolute("--config", args.config)?,
+            workloads: absolute("--workloads", args.workloads)?,
+            interfaces: interfaces(args.interface)?,
+            addresses: args.address.into_iter().map(address).collect::<Result<_, _>>()?,
+            state_dir: absolute_path("--state-dir", args.state_dir)?,
+            pin_dir: absolute_path("--pin-dir", args.pin_dir)?,
+            admin: match args.admin {
+                AdminAddress::Unix(path) => AdminAddress::Unix(absolute_path("--admin", path)?),
+                AdminAddress::Tcp(address) => AdminAddress::Tcp(address),
+            },
+            admin_token_file: args
+                .admin_token_file
+                .map(|path| absolute_path("--admin-token-file", path))
+                .transpose()?,
+            metrics: args.metrics,
+            cgroup: args.cgroup.map(|path| absolute_path("--cgroup", path)).transpose()?,
+            namespace: namespace(args.namespace)?,
+            drain_timeout: args.drain_timeout,
+            log_format: args.log_format,
+            log: args.log,
+        })
+    }
+}
+
+fn absolute(flag: &'static str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut seen = BTreeSet::new();
+    let mut kept = Vec::with_capacity(paths.len());
+    for path in paths {
+        let path = absolute_path(flag, path)?;
+        if seen.insert(path.clone()) {
+            kept.push(path);
+        }
+    }
+    Ok(kept)
+}
+
+fn absolute_path(flag: &'static str, path: PathBuf) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(&path).map_err(|error| ConfigError::Path { flag, path, reason: error.to_string() })
+}
+
+fn interfaces(names: Vec<String>) -> Result<Vec<String>, ConfigError> {
+    let mut kept: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        let valid = (1..=15).contains(&name.len())
+            && !name.contains(|c: char| c.is_whitespace() || c == '/')
+            && name != "."
+            && name != "..";
+        if !valid {
+            return Err(ConfigError::InterfaceName(name));
+        }
+        if !kept.contains(&name) {
+            kept.push(name);
+        }
+    }
+    Ok(kept)
+}
+
+fn address(address: IpAddr) -> Result<IpAddr, ConfigError> {
+    if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+        return Err(ConfigError::Address(address));
+    }
+    Ok(address)
+}
+
+fn namespace(name: String) -> Result<String, ConfigError> {
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '/') {
+        return Err(ConfigError::Namespace(name));
+    }
+    Ok(name)
+}
+
+fn as_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn config(more: &[&str]) -> Result<Config, ConfigError> {
+        let args = ["weir", "run", "--config", "a.yaml", "--interface", "eth0"].iter().chain(more);
+        let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else {
+            panic!("`run` parsed as another command")
+        };
+        Config::try_from(*args)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_manual() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.state_dir, PathBuf::from("/var/lib/weir"));
+        assert_eq!(config.pin_dir, PathBuf::from("/sys/fs/bpf/weir"));
+        assert_eq!(config.admin.to_string(), "unix:/run/weir/admin.sock");
+        assert_eq!(config.metrics.to_string(), "127.0.0.1:9191");
+        assert_eq!(config.namespace, "default");
+    }
+
+    #[test]
+    fn an_admin_port_that_others_reach_needs_a_token() {
+        assert!(matches!(config(&["--admin", "192.0.2.1:9190"]), Err(ConfigError::AdminWithoutToken(_))));
+        assert!(matches!(config(&["--admin", "0.0.0.0:9190"]), Err(ConfigError::AdminWithoutToken(_))));
+        config(&["--admin", "0.0.0.0:9190", "--admin-token-file", "/token"]).unwrap();
+        config(&["--admin", "127.0.0.1:9190"]).unwrap();
+        config(&["--admin", "[::1]:9190"]).unwrap();
+    }
+
+    #[test]
+    fn names_and_addresses_that_cannot_be_are_refused() {
+        for (flag, value) in [
+            ("--interface", ""),
+            ("--interface", "sixteencharacter"),
+            ("--interface", "a/b"),
+            ("--address", "0.0.0.0"),
+            ("--address", "::1"),
+            ("--address", "ff02::1"),
+            ("--namespace", "a b"),
+            ("--log", "weir=loud"),
+        ] {
+            assert!(config(&[flag, value]).is_err(), "{flag} {value} was accepted");
+        }
+    }
+
+    #[test]
+    fn repeated_values_count_once() {
+        let config = config(&["--interface", "eth0", "--config", "a.yaml"]).unwrap();
+        assert_eq!((config.interfaces.len(), config.artifacts.len()), (1, 1));
+        assert!(config.artifacts[0].is_absolute());
+    }
+}

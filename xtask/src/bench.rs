@@ -1,0 +1,33 @@
+//! `cargo xtask bench`: figures of this machine.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::{
+    exec::{cargo, need_root, show},
+    setup,
+};
+
+/// Arguments of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Nanoseconds per packet, by `BPF_PROG_TEST_RUN` (as root)
+    Packet,
+}
+
+/// Measures.
+pub fn command(args: &Args) -> Result<()> {
+    match args.what {
+        What::Packet => {
+            need_root("measuring the packet path")?;
+            setup::to_run()?;
+            show(&mut cargo(&["run", "--release", "--package", "gateway-tests", "--bin", "packet-bench"])?)
+        }
+    }
+}

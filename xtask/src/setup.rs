@@ -1,0 +1,37 @@
+//! What the commands need: parts of the Rust toolchain, bpf-linker, Debian packages, mounts. Each part looks
+//! whether it is there, and says nothing if so.
+
+pub mod debian;
+pub mod h2spec;
+pub mod linker;
+pub mod mounts;
+pub mod toolchain;
+
+use anyhow::Result;
+
+/// All of it.
+pub fn everything() -> Result<()> {
+    toolchain::ensure_lints()?;
+    to_test()?;
+    eprintln!("weir: everything is set up");
+    Ok(())
+}
+
+/// What building takes.
+pub fn to_build() -> Result<()> {
+    toolchain::ensure_source()?;
+    linker::ensure()
+}
+
+/// What running Weir in namespaces takes.
+pub fn to_run() -> Result<()> {
+    to_build()?;
+    debian::ensure(debian::TO_RUN)?;
+    mounts::ensure()
+}
+
+/// What the tests take.
+pub fn to_test() -> Result<()> {
+    to_run()?;
+    h2spec::ensure()
+}

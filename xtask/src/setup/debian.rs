@@ -1,0 +1,56 @@
+//! Programs that Debian packages.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::exec::{command, is_installed, read, step};
+
+/// Programs that labs and the demo use, and the packages that have them.
+pub const TO_RUN: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("ethtool", "ethtool"),
+    ("tcpdump", "tcpdump"),
+    ("bpftool", "bpftool"),
+    ("ping", "iputils-ping"),
+    ("nft", "nftables"),
+    ("curl", "curl"),
+];
+
+/// Installs the packages of those programs (or, with a slash, paths) that are missing.
+///
+/// # Errors
+/// Naming the packages, where they cannot be installed.
+pub fn ensure(programs: &[(&str, &str)]) -> Result<()> {
+    let packages: Vec<_> = programs.iter().filter(|(program, _)| !has(program)).map(|(_, p)| *p).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let names = packages.join(" ");
+    install(&packages).with_context(|| format!("missing and not installable here: {names}"))?;
+    let still: Vec<_> = programs.iter().filter(|(program, _)| !has(program)).map(|(p, _)| *p).collect();
+    ensure!(still.is_empty(), "installed {names}, but still not found: {}", still.join(" "));
+    Ok(())
+}
+
+fn has(program: &str) -> bool {
+    if program.contains('/') { Path::new(program).exists() } else { is_installed(program) }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if !is_installed("apt-get") {
+        bail!("there is no apt-get: install them by this system's own means");
+    }
+    let uid = read(command("id").arg("-u"))?;
+    ensure!(uid.trim() == "0", "installing needs root: apt-get install {}", packages.join(" "));
+    step(&format!("installing {}", packages.join(" ")), || {
+        let apt = |arguments: &[&str]| {
+            read(command("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
+        };
+        // A list that cannot be refreshed may still do; the installation tells.
+        let refreshed = apt(&["update", "-qq"]);
+        apt(&[&["install", "-qq", "-y", "--no-install-recommends"], packages].concat())
+            .or_else(|error| refreshed.and(Err(error)))
+    })
+}

@@ -1,0 +1,41 @@
+//! `cargo xtask test`: unit tests, packets over `TEST_RUN`, the proxy on sockets, namespaces with real XDP, and
+//! the demo as a check.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    build::{self, Profile},
+    demo,
+    exec::{cargo, need_root, show},
+    setup,
+};
+
+/// Arguments of `cargo xtask test`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run the slow tests too: those marked as ignored
+    #[arg(long)]
+    all: bool,
+    /// Only the tests whose names contain this; without the demo
+    filter: Option<String>,
+}
+
+/// Runs them; all of them, also after a failure.
+pub fn command(args: &Args) -> Result<()> {
+    need_root("testing Weir")?;
+    setup::to_test()?;
+    let weir = build::build("gateway-user", "weir", Profile::Dev)?;
+    let mut tests = cargo(&["test", "--workspace", "--exclude", "gateway-ebpf", "--no-fail-fast"])?;
+    tests.env("WEIR_BIN", &weir);
+    tests.args(&args.filter).arg("--").args(args.all.then_some("--include-ignored"));
+    let mut failed = Vec::new();
+    if let Err(error) = show(&mut tests) {
+        failed.push(format!("{error:#}"));
+    }
+    if args.filter.is_none()
+        && let Err(error) = demo::check(&weir)
+    {
+        failed.push(format!("{error:#}"));
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
+}
