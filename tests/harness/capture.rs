@@ -117,7 +117,7 @@ fn open(device: &str) -> io::Result<Socket> {
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    address.sll_ifindex = index as i32;
+    address.sll_ifindex = index.cast_signed();
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: the storage is larger than any socket address and aligned for all of them.
     unsafe { *storage.view_as::<libc::sockaddr_ll>() = address };

@@ -1,8 +1,6 @@
-//! Many short TCP connections, each to [`Pod::serve_tcp`](crate::lab::Pod::serve_tcp): connect, read who
-//! answers, close.
+//! Many short TCP connections: connect, learn who answers, close.
 
 use std::{
-    io,
     net::SocketAddr,
     sync::Arc,
     thread::JoinHandle,
@@ -10,21 +8,22 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpStream,
     sync::{Semaphore, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::journal::{Answer, Journal, Record, Tally};
+use super::{
+    dialect::Dialect,
+    journal::{Journal, Record, Tally},
+};
 use crate::netns::Netns;
 
 /// A connection that takes longer has failed. Longer than the first retransmission of a SYN, so that one lost
 /// packet is seen as slowness, not as refusal.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes `count` connections to `to` from `from`, `at_once` at a time.
+/// Makes `count` connections to `to` from `from`, `at_once` at a time, in the dialect of lines.
 pub fn connect_many(from: &Netns, to: SocketAddr, count: usize, at_once: usize) -> Tally {
     let journal = Journal::default();
     let records = journal.clone();
@@ -35,7 +34,7 @@ pub fn connect_many(from: &Netns, to: SocketAddr, count: usize, at_once: usize) 
             let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
             let records = records.clone();
             tasks.spawn(async move {
-                records.add(connect_once(to).await);
+                records.add(connect_once(Dialect::Lines, to).await);
                 drop(permit);
             });
             while tasks.try_join_next().is_some() {}
@@ -54,8 +53,8 @@ pub struct ConnectLoad {
 }
 
 impl ConnectLoad {
-    /// Begins `per_second` connections to `to` each second.
-    pub fn start(from: &Netns, to: SocketAddr, per_second: u32) -> Self {
+    /// Begins `per_second` connections to `to` each second, with one exchange each.
+    pub fn start(from: &Netns, to: SocketAddr, dialect: Dialect, per_second: u32) -> Self {
         let journal = Journal::default();
         let records = journal.clone();
         let (stop, mut stopped) = watch::channel(false);
@@ -66,7 +65,7 @@ impl ConnectLoad {
             while !*stopped.borrow_and_update() {
                 tick.tick().await;
                 let records = records.clone();
-                tasks.spawn(async move { records.add(connect_once(to).await) });
+                tasks.spawn(async move { records.add(connect_once(dialect, to).await) });
                 while tasks.try_join_next().is_some() {}
             }
             while tasks.join_next().await.is_some() {}
@@ -99,29 +98,12 @@ impl Drop for ConnectLoad {
     }
 }
 
-async fn connect_once(to: SocketAddr) -> Record {
+async fn connect_once(dialect: Dialect, to: SocketAddr) -> Record {
     let began = Instant::now();
-    let outcome = match timeout(PATIENCE, greet(to)).await {
+    let outcome = match timeout(PATIENCE, dialect.greet(to)).await {
         Ok(Ok((answer, _stream))) => Ok(answer),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {PATIENCE:?}")),
     };
     Record { began, ended: Instant::now(), class: "tcp", outcome }
-}
-
-/// Connects and reads who answers.
-pub(super) async fn greet(to: SocketAddr) -> io::Result<(Answer, BufReader<TcpStream>)> {
-    let stream = TcpStream::connect(to).await?;
-    stream.set_nodelay(true)?;
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line).await?;
-    let answer = line
-        .trim_end()
-        .split_once(' ')
-        .map(|(pod, version)| Answer { pod: pod.to_owned(), version: version.to_owned() });
-    match answer {
-        Some(answer) => Ok((answer, stream)),
-        None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("closed after {line:?}"))),
-    }
 }

@@ -1,5 +1,4 @@
-//! Connections held open, to [`Pod::serve_tcp`](crate::lab::Pod::serve_tcp): some talk all the time, some are
-//! silent until asked. One that ends, stalls, or is answered by another pod is *broken*.
+//! Connections held open: some talk all the time, some are silent until asked. One that ends, stalls, or is answered by another pod is *broken*.
 
 use std::{
     io,
@@ -18,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{connect::greet, journal::Answer};
+use super::{dialect::Dialect, journal::Answer};
 use crate::{netns::Netns, wait::came_true};
 
 /// Pause between two pings of a connection that talks.
@@ -60,11 +59,22 @@ pub struct Held {
 }
 
 impl Held {
-    /// Opens `count` connections to `to`, `silent` of which will keep silent.
+    /// Opens `count` connections to `to`, `silent` of which will keep silent, in the dialect of lines.
     ///
     /// # Errors
     /// Where one cannot be opened.
     pub fn open(from: &Netns, to: SocketAddr, count: usize, silent: usize) -> Result<Self> {
+        Self::open_in(Dialect::Lines, from, to, count, silent)
+    }
+
+    /// As [`Held::open`], in any dialect.
+    pub fn open_in(
+        dialect: Dialect,
+        from: &Netns,
+        to: SocketAddr,
+        count: usize,
+        silent: usize,
+    ) -> Result<Self> {
         let connections = Arc::new(Mutex::new(Vec::new()));
         let (orders, watcher) = watch::channel(Orders::default());
         let (ready, opened) = std::sync::mpsc::channel();
@@ -73,7 +83,7 @@ impl Held {
             let mut tasks = JoinSet::new();
             for index in 0..count {
                 let silent = index < silent;
-                match timeout(PATIENCE, greet(to)).await {
+                match timeout(PATIENCE, dialect.greet(to)).await {
                     Ok(Ok((peer, stream))) => {
                         lock(&shared).push(Connection {
                             peer,
@@ -83,7 +93,7 @@ impl Held {
                             closed: false,
                             round: 0,
                         });
-                        tasks.spawn(hold(stream, index, Arc::clone(&shared), watcher.clone()));
+                        tasks.spawn(hold(dialect, stream, index, Arc::clone(&shared), watcher.clone()));
                     }
                     Ok(Err(error)) => return drop(ready.send(Err(error.to_string()))),
                     Err(_) => return drop(ready.send(Err(format!("no answer within {PATIENCE:?}")))),
@@ -159,6 +169,7 @@ impl Drop for Held {
 
 /// Holds one connection until it is told to end, or breaks.
 async fn hold(
+    dialect: Dialect,
     mut stream: BufReader<TcpStream>,
     index: usize,
     connections: Arc<Mutex<Vec<Connection>>>,
@@ -175,7 +186,8 @@ async fn hold(
         let outcome = if closing {
             end(&mut stream).await
         } else if told || !silent {
-            ping(&mut stream, &peer.pod, index).await
+            let pinged = timeout(PATIENCE, dialect.ping(&mut stream, &peer.pod, index)).await;
+            pinged.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         } else {
             listen(&mut stream, &mut orders).await
         };
@@ -203,20 +215,6 @@ async fn hold(
             }
         }
     }
-}
-
-async fn ping(stream: &mut BufReader<TcpStream>, pod: &str, index: usize) -> io::Result<()> {
-    let exchange = async {
-        stream.write_all(format!("ping {index}\n").as_bytes()).await?;
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        if line == format!("{pod} {index}\n") {
-            Ok(())
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("pinged {pod}, answered {line:?}")))
-        }
-    };
-    timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Keeps silent until there are new orders; a silent connection that ends is noticed.

@@ -2,6 +2,10 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -59,6 +63,7 @@ pub fn get(from: &Netns, to: SocketAddr, path: &str, asker: Asker) -> Result<Res
 #[derive(Debug)]
 pub struct HttpLoad {
     journal: Journal,
+    opened: Arc<AtomicU64>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -75,23 +80,31 @@ impl HttpLoad {
     ) -> Self {
         let journal = Journal::default();
         let records = journal.clone();
+        let opened = Arc::new(AtomicU64::new(0));
+        let opening = Arc::clone(&opened);
         let (stop, stopped) = watch::channel(false);
         let askers = askers.to_vec();
         let thread = from.spawn_async("http-load", move || async move {
             let mut tasks = JoinSet::new();
             for asker in askers {
                 for _ in 0..connections {
-                    tasks.spawn(keep_asking(to, asker, per_second, records.clone(), stopped.clone()));
+                    let log = Log { records: records.clone(), opened: Arc::clone(&opening) };
+                    tasks.spawn(keep_asking(to, asker, per_second, log, stopped.clone()));
                 }
             }
             while tasks.join_next().await.is_some() {}
         });
-        Self { journal, stop, thread: Some(thread) }
+        Self { journal, opened, stop, thread: Some(thread) }
     }
 
     /// What it saw so far.
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Connections opened so far: more than it was started with where the server closed some.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// Sends no more requests and waits for the answers that are due.
@@ -114,11 +127,17 @@ impl Drop for HttpLoad {
     }
 }
 
+/// What a load writes down.
+struct Log {
+    records: Journal,
+    opened: Arc<AtomicU64>,
+}
+
 async fn keep_asking(
     to: SocketAddr,
     asker: Asker,
     per_second: u32,
-    records: Journal,
+    log: Log,
     stopped: watch::Receiver<bool>,
 ) {
     let mut tick = interval(Duration::from_secs(1) / per_second);
@@ -127,11 +146,11 @@ async fn keep_asking(
     while !*stopped.borrow() {
         tick.tick().await;
         let began = Instant::now();
-        let outcome = exchange(&mut connection, to, asker).await;
+        let outcome = exchange(&mut connection, to, asker, &log.opened).await;
         if outcome.is_err() {
             connection = None;
         }
-        records.add(Record { began, ended: Instant::now(), class: asker.class, outcome });
+        log.records.add(Record { began, ended: Instant::now(), class: asker.class, outcome });
     }
 }
 
@@ -139,6 +158,7 @@ async fn exchange(
     connection: &mut Option<SendRequest<Empty<Bytes>>>,
     to: SocketAddr,
     asker: Asker,
+    opened: &AtomicU64,
 ) -> Result<Answer, String> {
     // `ready` fails for a connection that was closed between two requests.
     let kept = match connection.as_mut() {
@@ -147,6 +167,7 @@ async fn exchange(
     };
     if !kept {
         *connection = Some(connect(to).await?);
+        opened.fetch_add(1, Ordering::Relaxed);
     }
     let sender = connection.as_mut().expect("just connected");
     let response = ask(sender, "/", asker).await?;
