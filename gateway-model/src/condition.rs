@@ -19,6 +19,7 @@ pub use agent::Agent;
 pub use cookie::cookies;
 pub use evaluate::client_share;
 pub use pattern::Pattern;
+pub(crate) use term::without_port;
 pub use term::{Carrier, Subject, Term, Test};
 
 use crate::{

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 pub use host::VirtualHost;
 pub use port::{PortSpec, PortType};
+pub(crate) use read::repeated;
 pub use read::{Parsed, parse};
 
 use crate::{

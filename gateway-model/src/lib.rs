@@ -1,11 +1,13 @@
 //! What a Weir gateway is.
 //!
 //! No I/O, no async, no clock, no randomness: times and seeds are passed in. The way through it:
-//! snapshot (everything that is declared or observed) → resolve (what that means, with findings)
-//! → [`plan`] (what the kernel and the proxy are to do) → diff.
+//! [`snapshot`] (everything that is declared or observed) → [`resolve`] (what that means, with findings)
+//! → [`plan`] (what the kernel and the proxy are to do) → [`plan::diff`].
 #![forbid(unsafe_code)]
 
+pub mod balance;
 pub mod condition;
+pub mod discovery;
 pub mod document;
 pub mod expression;
 pub mod finding;
@@ -13,7 +15,11 @@ pub mod gateway;
 mod hash;
 pub mod key;
 pub mod matching;
+pub mod pick;
 pub mod plan;
+pub mod resolve;
+pub mod ring;
 pub mod selector;
+pub mod snapshot;
 pub mod weight;
 pub mod workload;

@@ -38,7 +38,7 @@ pub fn parse(file: &str, text: &str, namespace: &str) -> Parsed {
             && !own.iter().any(Finding::is_error)
         {
             match gateways.iter().find(|other| other.key == gateway.key) {
-                Some(first) => own.push(super::read::repeated(&gateway, first)),
+                Some(first) => own.push(repeated(&gateway, first)),
                 None => gateways.push(gateway),
             }
         }

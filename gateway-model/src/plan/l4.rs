@@ -69,4 +69,27 @@ pub struct Ring {
 impl Ring {
     /// A slot that refuses new connections.
     pub const NOBODY: u32 = u32::MAX;
+
+    /// A ring of which every slot refuses.
+    pub fn nobody(size: u32) -> Self {
+        Self { members: Arc::new([]), slots: vec![Self::NOBODY; size as usize].into() }
+    }
+
+    /// The endpoint of a slot, with its route.
+    pub fn endpoint(&self, slot: usize) -> Option<&(RouteName, SocketAddr)> {
+        self.members.get(*self.slots.get(slot)? as usize)
+    }
+
+    /// How many slots each route has; routes without any are left out.
+    pub fn shares(&self) -> BTreeMap<&RouteName, u32> {
+        let mut counts = vec![0_u32; self.members.len()];
+        for slot in self.slots.iter().filter(|slot| **slot != Self::NOBODY) {
+            counts[*slot as usize] += 1;
+        }
+        let mut shares = BTreeMap::new();
+        for ((route, _), count) in self.members.iter().zip(counts) {
+            *shares.entry(route).or_default() += count;
+        }
+        shares
+    }
 }

@@ -1,11 +1,19 @@
-//! What the proxy is to do: which gateway a request belongs to, and its routes and conditions.
+//! What the proxy is to do: which gateway a request belongs to, and which of its routes takes it.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use crate::{
+    condition::Condition,
+    gateway::Balance,
+    hash,
     key::{GatewayKey, RouteName},
-    weight::Weight,
+    matching::Request,
+    pick::Picker,
+    weight::{self, Weight},
 };
+
+/// Longest host name that is looked up, in bytes (RFC 1035 has 253 and a dot).
+const LONGEST_HOST: usize = 254;
 
 /// The proxy's table, swapped as a whole; a request takes it once.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +36,7 @@ pub enum Entry {
 }
 
 /// A gateway as the proxy needs it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct L7Gateway {
     /// Its name.
     pub key: GatewayKey,
@@ -37,24 +45,124 @@ pub struct L7Gateway {
     pub routes: Vec<L7Route>,
     /// Conditions in the order in which they are tried.
     pub conditions: Vec<L7Condition>,
+    /// Weights of the routes that can be picked, in hundredths, parallel to `routes`; the sum is 10,000 or 0.
+    shares: Vec<u32>,
+    /// Differs where picks are made differently.
+    revision: u64,
 }
 
 /// A route as the proxy needs it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct L7Route {
     /// Its name.
     pub name: RouteName,
     /// The weight in force.
     pub weight: Weight,
+    /// How one of its endpoints is chosen.
+    pub balance: Balance,
     /// Ready endpoints; a route without any is never picked.
     pub endpoints: Arc<[SocketAddr]>,
 }
 
 /// A condition that captures requests for a route.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct L7Condition {
     /// Index into [`L7Gateway::routes`].
     pub route: usize,
     /// Share of the matching requests that it captures; the others take the weighted pick over all routes.
     pub strength: Weight,
+    /// Which requests match.
+    pub condition: Condition,
+}
+
+impl RouteTable {
+    /// The gateway of a virtual host: an exact name before a wildcard, a longer wildcard before a shorter one.
+    /// Case, a `:port` suffix and a dot at the end do not matter. Does not allocate.
+    pub fn find_host(&self, host: &str) -> Option<&Arc<L7Gateway>> {
+        let host = crate::condition::without_port(host);
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let mut buffer = [0; LONGEST_HOST];
+        let buffer = buffer.get_mut(..host.len())?;
+        buffer.copy_from_slice(host.as_bytes());
+        buffer.make_ascii_lowercase();
+        let host = std::str::from_utf8(buffer).ok()?;
+        self.hosts.get(host).or_else(|| {
+            let suffixes = host.match_indices('.').map(|(dot, _)| &host[dot + 1..]);
+            suffixes.filter(|_| !self.wildcards.is_empty()).find_map(|suffix| self.wildcards.get(suffix))
+        })
+    }
+
+    /// Who answers on an address and port.
+    pub fn find_frontend(&self, address: &SocketAddr) -> Option<&Entry> {
+        self.frontends.get(address)
+    }
+
+    /// All gateways, each once.
+    pub fn gateways(&self) -> Vec<&Arc<L7Gateway>> {
+        let own = self.frontends.values().filter_map(|entry| match entry {
+            Entry::Shared => None,
+            Entry::Gateway(gateway) => Some(gateway),
+        });
+        let mut all: Vec<_> = own.chain(self.hosts.values()).chain(self.wildcards.values()).collect();
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all.dedup_by(|a, b| a.key == b.key);
+        all
+    }
+}
+
+impl L7Gateway {
+    /// From its parts. Weights of routes without endpoints are lent to the others.
+    pub fn new(key: GatewayKey, routes: Vec<L7Route>, conditions: Vec<L7Condition>) -> Self {
+        let weights: Vec<Weight> = routes.iter().map(|route| route.weight).collect();
+        let serves: Vec<bool> = routes.iter().map(|route| !route.endpoints.is_empty()).collect();
+        let shares: Vec<u32> =
+            weight::lend(&weights, &serves).into_iter().map(|share| u32::from(share.hundredths())).collect();
+        let mut revision = hash::bytes(0, key.to_string().as_bytes());
+        for (route, share) in routes.iter().zip(&shares) {
+            revision = hash::mix(hash::bytes(revision, route.name.0.as_bytes()), u64::from(*share));
+        }
+        for condition in &conditions {
+            revision = hash::bytes(revision, condition.condition.to_string().as_bytes());
+            revision = hash::mix(revision, condition.route as u64);
+        }
+        Self { key, routes, conditions, shares, revision }
+    }
+
+    /// The route that takes a request, as an index into `routes`; `None`: no route can.
+    ///
+    /// The first condition that matches takes it with the probability that its strength says; otherwise, and
+    /// where none matches, it is a weighted pick over all routes. Allocates only when the gateway has changed
+    /// since the picker was last used.
+    pub fn decide(&self, request: &(impl Request + ?Sized), picker: &mut Picker) -> Option<usize> {
+        self.decide_matched(self.find_condition(request), picker)
+    }
+
+    /// The first condition that matches, as an index into `conditions`.
+    pub fn find_condition(&self, request: &(impl Request + ?Sized)) -> Option<usize> {
+        self.conditions.iter().position(|one| one.condition.matches(request))
+    }
+
+    /// The second half of [`Self::decide`]: the route for a request that `matched` this condition.
+    pub fn decide_matched(&self, matched: Option<usize>, picker: &mut Picker) -> Option<usize> {
+        picker.follow(self);
+        if let Some(index) = matched {
+            let condition = &self.conditions[index];
+            let serves = !self.routes[condition.route].endpoints.is_empty();
+            if serves && picker.captures(index, condition.strength) {
+                return Some(condition.route);
+            }
+        }
+        picker.pick(matched, &self.shares)
+    }
+
+    /// Shares of the weighted pick in hundredths of a percent, parallel to `routes`: 10,000 in all, or 0.
+    pub fn shares(&self) -> &[u32] {
+        &self.shares
+    }
+
+    /// Differs where picks are made differently: another weight, another condition, a route that can or cannot
+    /// be picked any more.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
 }

@@ -1,0 +1,170 @@
+//! Which workloads are a gateway's, which route each belongs to, and the one port it is reached on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{Endpoint, Resolved, age};
+use crate::{
+    finding::Finding,
+    gateway::{Gateway, PortType, Route},
+    key::RouteName,
+    selector::{Candidate, Selector},
+    snapshot::Snapshot,
+    workload::Workload,
+};
+
+/// A route that a selector found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// When its oldest workload was made, seconds since 1970.
+    pub oldest: u64,
+    /// Its endpoints.
+    pub endpoints: BTreeMap<SocketAddr, Endpoint>,
+}
+
+/// What a selector finds, by route. Findings about ports are added, one of a kind.
+pub(super) fn find(
+    gateway: &Gateway,
+    selector: &Selector,
+    workloads: &[&Workload],
+    snapshot: &Snapshot,
+    out: &mut Resolved,
+) -> BTreeMap<RouteName, Found> {
+    let kind = gateway.port.map(|port| port.kind).unwrap_or_default();
+    let mut routes: BTreeMap<RouteName, Found> = BTreeMap::new();
+    let mut complaints: BTreeMap<&'static str, (Finding, usize)> = BTreeMap::new();
+    for workload in workloads.iter().filter(|workload| workload.namespace == gateway.key.namespace) {
+        let age = age(workload, &out.kept);
+        for (address, outcome) in choose(selector, workload, kind) {
+            let (name, port) = match outcome {
+                Ok(Some(chosen)) => chosen,
+                Ok(None) => continue,
+                Err(complaint) => {
+                    complaints.entry(complaint.code).or_insert((complaint, 0)).1 += 1;
+                    continue;
+                }
+            };
+            let found = routes.entry(name).or_insert(Found { oldest: age, ..Found::default() });
+            found.oldest = found.oldest.min(age);
+            if let (Some(address), Some(port)) = (address, port) {
+                let address = SocketAddr::new(address, port);
+                let endpoint = endpoint(address, workload.ready, workload.name.clone(), snapshot);
+                let known = found.endpoints.entry(address).or_insert_with(|| endpoint.clone());
+                if endpoint.ready && !known.ready {
+                    *known = endpoint;
+                }
+            }
+        }
+    }
+    for (mut complaint, count) in complaints.into_values() {
+        if count > 1 {
+            complaint.message = format!("{} (and {} more like it)", complaint.message, count - 1);
+        }
+        out.findings.push(complaint.at(&gateway.place).of(&gateway.key));
+    }
+    routes
+}
+
+/// The endpoint of an external route `[host:port]`; a finding where it must not be one.
+pub(super) fn external(route: &Route, snapshot: &Snapshot) -> Option<Result<Endpoint, Finding>> {
+    let (host, port) = route.external()?;
+    let ip = host.parse::<IpAddr>().ok()?.to_canonical();
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    let refused = if ip.is_loopback() || ip.is_unspecified() {
+        Some("an address of the machine itself")
+    } else if link_local || ip.is_multicast() {
+        Some("a link-local or multicast address")
+    } else if snapshot.addresses.contains(&ip) {
+        Some("an address of this node")
+    } else {
+        None
+    };
+    Some(match refused {
+        None => Ok(endpoint(SocketAddr::new(ip, port), true, String::new(), snapshot)),
+        Some(what) => Err(Finding::error(
+            "external-refused",
+            format!("route `{}` leads to {what}", route.name),
+            "name an address of another machine",
+        )
+        .at(&route.place)),
+    })
+}
+
+fn endpoint(address: SocketAddr, ready: bool, workload: String, snapshot: &Snapshot) -> Endpoint {
+    let usable_at_l4 = !snapshot.through_uplink.contains(&address.ip());
+    Endpoint { address, ready, usable_at_l4, workload }
+}
+
+/// For each address of a workload (once without, if it has none): the route and the port, where it matches.
+type Chosen = Result<Option<(RouteName, Option<u16>)>, Finding>;
+
+fn choose<'a>(
+    selector: &'a Selector,
+    workload: &'a Workload,
+    kind: PortType,
+) -> impl Iterator<Item = (Option<IpAddr>, Chosen)> + 'a {
+    let addresses = workload.addresses.iter().copied().map(Some);
+    let none = workload.addresses.is_empty().then_some(None);
+    addresses.chain(none).map(move |address| (address, choose_port(selector, workload, address, kind)))
+}
+
+fn choose_port(selector: &Selector, workload: &Workload, address: Option<IpAddr>, kind: PortType) -> Chosen {
+    let captures = |port: Option<usize>| selector.captures(&Candidate { workload, address, port });
+    if selector.asks_for_port() && !workload.ports.is_empty() {
+        let matching: Vec<(usize, BTreeSet<String>)> =
+            (0..workload.ports.len()).filter_map(|index| Some((index, captures(Some(index))?))).collect();
+        return match matching.as_slice() {
+            [] => Ok(None),
+            [(index, captured)] => {
+                Ok(Some((RouteName::from_captured(captured), Some(workload.ports[*index].port))))
+            }
+            several => {
+                let ports: Vec<usize> = several.iter().map(|(index, _)| *index).collect();
+                Err(ambiguous(workload, &ports))
+            }
+        };
+    }
+    let Some(captured) = captures(None) else { return Ok(None) };
+    let name = RouteName::from_captured(&captured);
+    if address.is_none() {
+        return Ok(Some((name, None)));
+    }
+    let named = workload.ports.iter().find(|port| port.name == kind.name());
+    match (named, workload.ports.as_slice()) {
+        (Some(port), _) | (None, [port]) => Ok(Some((name, Some(port.port)))),
+        (None, []) => Err(Finding::error(
+            "no-port",
+            format!("workload `{}` matches the selector and has no port", workload.name),
+            "declare its port",
+        )),
+        (None, several) => Err(ambiguous(workload, &(0..several.len()).collect::<Vec<_>>())),
+    }
+}
+
+fn ambiguous(workload: &Workload, ports: &[usize]) -> Finding {
+    let ports: Vec<String> = ports
+        .iter()
+        .filter_map(|index| workload.ports.get(*index))
+        .map(|port| {
+            if port.name.is_empty() {
+                port.port.to_string()
+            } else {
+                format!("{} ({})", port.port, port.name)
+            }
+        })
+        .collect();
+    Finding::error(
+        "ambiguous-port",
+        format!(
+            "workload `{}` has more than one port that could be meant: {}",
+            workload.name,
+            ports.join(", ")
+        ),
+        "add `&& port(…)` or `&& index(…)` to the selector, or name the port like the gateway's protocol",
+    )
+}

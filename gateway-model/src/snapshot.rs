@@ -1,0 +1,48 @@
+//! Everything that is declared or observed at one moment: the input of [`resolve`](crate::resolve::resolve).
+
+use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
+
+use crate::{discovery::Kept, gateway::Gateway, key::Protocol, workload::Workload};
+
+/// Ports that are given out to gateways which name none.
+pub const PORTS: RangeInclusive<u16> = 40_000..=45_000;
+/// The port that all gateways with virtual hosts share.
+pub const SHARED_PORT: u16 = 80;
+
+/// One moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Declared gateways, in the order declared.
+    pub gateways: Vec<Gateway>,
+    /// Workloads, in any order.
+    pub workloads: Vec<Workload>,
+    /// What was recorded before.
+    pub kept: Kept,
+    /// Addresses that gateways answer on.
+    pub addresses: Vec<IpAddr>,
+    /// Ports that something else on this machine listens on.
+    pub ports_in_use: BTreeSet<(Protocol, u16)>,
+    /// Endpoint addresses that are reached through an uplink: unusable at L4 so far, fine at L7.
+    pub through_uplink: BTreeSet<IpAddr>,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// What does not change while an agent runs.
+    pub settings: Settings,
+}
+
+/// What does not change while an agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// For how long a route without workload keeps its settings, in seconds.
+    pub route_ttl: u64,
+    /// Slots of a ring, a power of two.
+    pub ring_size: u32,
+    /// The same on all nodes that are to agree on rings.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { route_ttl: 3_600, ring_size: 4_096, seed: 0 }
+    }
+}
