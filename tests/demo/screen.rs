@@ -77,7 +77,7 @@ fn render(stage: &Stage, shares: &Shares, (open, broken): (usize, usize)) -> Str
         let (packets, bytes) = traffic_of(&counters, entry);
         let _ = writeln!(
             table,
-            "   {:<12} {:<8} {:>7} {:>8.2}% {:>9} {:>12} {:>7} {:>9} {:>11}",
+            "   {:<12} {:<8} {:>7} {:>8.2}% {:>9} {:>12} {:>7} {:>9} {:>11}  {}",
             entry.gateway,
             entry.name,
             entry.weight,
@@ -87,6 +87,7 @@ fn render(stage: &Stage, shares: &Shares, (open, broken): (usize, usize)) -> Str
             errors,
             packets,
             bytes,
+            entry.condition.as_deref().unwrap_or_default(),
         );
     }
     let _ = writeln!(table, "   connections held open: {open}, broken: {broken}");
