@@ -10,7 +10,9 @@ use std::{
 use gateway_model::key::Protocol;
 use gateway_tests::{
     Lab, LabPlan,
-    client::{ConnectLoad, Flood, FloodKind, Held, ask_udp, connect_many, datagram::udp_socket, flood},
+    client::{
+        ConnectLoad, Dialect, Flood, FloodKind, Held, ask_udp, connect_many, datagram::udp_socket, flood,
+    },
     pod::Server,
 };
 
@@ -101,7 +103,7 @@ fn connections_made_while_an_agent_dies_and_another_adopts_all_succeed() {
     let mut node = Node::open(&lab);
     let shop = shop.weights(&[50, 50]);
     node.apply(&shop);
-    let loads = frontends(&lab).map(|to| ConnectLoad::start(&lab.client().netns, to, 300));
+    let loads = frontends(&lab).map(|to| ConnectLoad::start(&lab.client().netns, to, Dialect::Lines, 300));
     for _ in 0..5 {
         node.die();
         node.start();
