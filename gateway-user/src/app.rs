@@ -1,15 +1,54 @@
 //! The agent, wired together: the one place that sees the model, the kernel, the proxy and the admin API.
+//!
+//! [`life`] starts and ends it; [`control`] is what happens in between: files, state and node become a plan
+//! ([`desired`]), the plan goes to the kernel ([`kernel`]) and to the proxy.
+
+mod answer;
+mod control;
+mod desired;
+mod kernel;
+mod life;
+mod logging;
+mod mark;
+mod node;
+mod sources;
+mod succession;
 
 use std::path::Path;
 
-use crate::config::Config;
+use crate::{config::Config, dataplane};
 
-/// Runs the agent.
-pub fn run(_: Config) -> anyhow::Result<()> {
-    anyhow::bail!("not wired yet")
+/// Runs the agent until it is told to stop or succeeded by another.
+///
+/// # Errors
+/// Where it cannot start, with what to do about it.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    logging::start(config.log_format, &config.log)?;
+    // One thread for control; the kernel and each of the proxy's workers have their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(life::live(config))
 }
 
-/// Removes everything.
-pub fn uninstall(_: &Path) -> anyhow::Result<()> {
-    anyhow::bail!("not wired yet")
+/// Detaches and unpins everything, and says what that was.
+///
+/// # Errors
+/// Where something cannot be removed; calling it again goes on from there.
+pub fn uninstall(pin_dir: &Path) -> anyhow::Result<String> {
+    let removed = dataplane::uninstall(pin_dir)?;
+    let dataplane::Removed { links, maps, rings, local_routes, cgroup } = &removed;
+    if removed == dataplane::Removed::default() {
+        return Ok(format!("Nothing of Weir's is left below {}.\n", pin_dir.display()));
+    }
+    let mut text = format!(
+        "Removed from {}: {} programs' links, {maps} maps, {rings} rings.\n",
+        pin_dir.display(),
+        links.len()
+    );
+    for address in local_routes {
+        text += &format!("Removed the local route to {address}.\n");
+    }
+    if let Some(cgroup) = cgroup {
+        text += &format!("Removed the cgroup {}.\n", cgroup.display());
+    }
+    Ok(text)
 }

@@ -39,7 +39,10 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run(*args),
-        Command::Uninstall { pin_dir } => app::uninstall(&pin_dir).map(|()| ExitCode::SUCCESS),
+        Command::Uninstall { pin_dir } => {
+            output::print(&app::uninstall(&pin_dir)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(commands::ask(command))

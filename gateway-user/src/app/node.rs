@@ -68,8 +68,12 @@ pub(super) struct Listening {
 /// All ports that are listened on.
 pub(super) fn listening() -> BTreeSet<Listening> {
     // State 0A is LISTEN; a UDP socket without a peer is in state 07 (net/tcp_states.h).
-    let tables =
-        [("tcp", Protocol::Tcp, "0A"), ("tcp6", Protocol::Tcp, "0A"), ("udp", Protocol::Udp, "07"), ("udp6", Protocol::Udp, "07")];
+    let tables = [
+        ("tcp", Protocol::Tcp, "0A"),
+        ("tcp6", Protocol::Tcp, "0A"),
+        ("udp", Protocol::Udp, "07"),
+        ("udp6", Protocol::Udp, "07"),
+    ];
     let mut all = BTreeSet::new();
     for (name, protocol, state) in tables {
         // A kernel without IPv6 has no such file.
@@ -90,7 +94,8 @@ fn parse_socket(line: &str, state: &str) -> Option<(IpAddr, u16)> {
     let (address, port) = local.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok().filter(|port| *port != 0)?;
     // Groups of 32 bits, each in the byte order of the machine.
-    let words = (0..address.len() / 8).map(|word| u32::from_str_radix(address.get(word * 8..word * 8 + 8)?, 16).ok());
+    let words =
+        (0..address.len() / 8).map(|word| u32::from_str_radix(address.get(word * 8..word * 8 + 8)?, 16).ok());
     let bytes: Vec<u8> = words.collect::<Option<Vec<_>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect();
     let address = match bytes.len() {
         4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use gateway_model::{key::RouteName, weight::Weight};
+use gateway_model::{condition::Condition, key::RouteName, weight::Weight};
 
 use crate::admin::address::AdminAddress;
 
@@ -71,7 +71,7 @@ pub enum Command {
         #[arg(value_parser = parse_route)]
         route: RouteName,
         /// The condition; left out, only the strength changes
-        #[arg(value_name = "EXPR", required_unless_present_any = ["clear", "strength"])]
+        #[arg(value_name = "EXPR", value_parser = parse_condition, required_unless_present_any = ["clear", "strength"])]
         condition: Option<String>,
         /// Share of the matching requests that the route takes; 100% where none was set
         #[arg(long, value_name = "NN%", value_parser = parse_weight)]
@@ -233,6 +233,11 @@ fn parse_share(text: &str) -> Result<(RouteName, Weight), String> {
 #[expect(clippy::unnecessary_wraps, reason = "what clap expects of a parser")]
 fn parse_route(text: &str) -> Result<RouteName, Infallible> {
     Ok(RouteName(text.to_owned()))
+}
+
+/// Checks the text and keeps it as it was typed.
+fn parse_condition(text: &str) -> Result<String, String> {
+    Condition::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn parse_weight(text: &str) -> Result<Weight, String> {

@@ -1,0 +1,245 @@
+//! The control task's state: what is desired, what is in force, and the hands that put it there.
+//!
+//! Everything here is done by one task, one thing after the other. A change is worked out, stored, put into the
+//! kernel, then given to the proxy; whoever asked for it is answered after that.
+
+mod change;
+mod phase;
+mod status;
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
+
+use gateway_model::{discovery::Kept, finding::Finding};
+
+use super::{
+    desired::{Desired, FindingLog, Node},
+    kernel::Kernel,
+    mark::Marks,
+    node,
+    sources::Sources,
+};
+use crate::{
+    config::Config,
+    dataplane::{self, Dataplane, Reach},
+    proxy::{self, Family, Proxy},
+    state::StateFolder,
+};
+
+pub(super) use phase::Phase;
+
+/// The agent.
+pub(super) struct Control {
+    config: Config,
+    state: StateFolder,
+    /// What the state folder holds.
+    stored: Kept,
+    desired: Desired,
+    node: Node,
+    phase: Phase,
+    proxy: Proxy,
+    marks: Arc<Marks>,
+    /// The generation that the kernel and the proxy hold.
+    in_force: u64,
+    /// Why they do not hold what they should.
+    trouble: Option<String>,
+    /// Endpoints of kernel gateways that no route leads to.
+    unreachable: Vec<Finding>,
+    log: FindingLog,
+    started: Instant,
+}
+
+impl Control {
+    /// Opens the kernel and starts the proxy, and puts what `sources` declare in force.
+    ///
+    /// # Errors
+    /// Where anything of that fails: an agent starts whole or not at all.
+    pub(super) async fn start(
+        config: Config,
+        sources: Sources,
+        state: StateFolder,
+        kept: Kept,
+    ) -> anyhow::Result<Self> {
+        let kernel = Kernel::open(phase::options(&config)?).await?;
+        let marks = Marks::new(kernel.call(|dataplane| dataplane.marker()).await?);
+        // Where this node's sequences of weighted picks begin: nodes are not to pick in step.
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        let proxy_config = proxy::Config { seed, ..proxy::Config::default() };
+        let proxy = Proxy::start(proxy_config, Arc::default(), Arc::clone(&marks) as Arc<dyn proxy::Mark>)?;
+        let mut control = Self {
+            desired: Desired::new(sources, kept.clone(), config.addresses.clone()),
+            config,
+            state,
+            stored: kept,
+            node: Node::default(),
+            phase: Phase::Serving(kernel),
+            proxy,
+            marks,
+            in_force: 0,
+            trouble: None,
+            unreachable: Vec::new(),
+            log: FindingLog::default(),
+            started: Instant::now(),
+        };
+        control.refresh().await;
+        if let Some(trouble) = control.trouble.take() {
+            anyhow::bail!(trouble);
+        }
+        control.hand_over_listeners().await?;
+        Ok(control)
+    }
+
+    /// What the files declare.
+    pub(super) fn sources(&mut self) -> &mut Sources {
+        &mut self.desired.sources
+    }
+
+    /// The proxy.
+    pub(super) fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// Works everything out anew and puts it in force. What goes wrong is kept as trouble, and tried again with
+    /// the next call; while another agent takes over, nothing is done.
+    pub(super) async fn refresh(&mut self) {
+        if self.phase.kernel().is_none() {
+            return;
+        }
+        let done = self.try_refresh().await;
+        self.note(done);
+        let findings = self.findings();
+        self.log.update(&findings);
+    }
+
+    /// Does what is due by the clock: ports that others opened or closed, routes that expire, another try.
+    pub(super) async fn tick(&mut self) {
+        if self.phase.kernel().is_none() {
+            return self.try_to_recover().await;
+        }
+        let devices = node::device_addresses(&self.config.interfaces).ok();
+        let node_changed = node::listening() != self.node.listening
+            || devices.is_some_and(|devices| devices != self.node.devices);
+        if node_changed || self.trouble.is_some() || self.desired.is_due() {
+            self.refresh().await;
+        }
+    }
+
+    async fn try_refresh(&mut self) -> anyhow::Result<()> {
+        self.look_at_node().await?;
+        self.desired.work_out(&self.node);
+        self.store()?;
+        self.put_in_force().await
+    }
+
+    async fn look_at_node(&mut self) -> anyhow::Result<()> {
+        // A device that is away keeps the addresses that it had: the gateway answers again once it is back.
+        if let Ok(devices) = node::device_addresses(&self.config.interfaces) {
+            self.node.devices = devices;
+        }
+        self.node.listening = node::listening();
+        let endpoints = self.desired.endpoint_addresses();
+        self.node.through_uplink =
+            self.call(move |dataplane| through_uplink(dataplane, &endpoints)).await??;
+        Ok(())
+    }
+
+    fn store(&mut self) -> anyhow::Result<()> {
+        if self.desired.kept != self.stored {
+            self.state.store(&self.desired.kept)?;
+            self.stored = self.desired.kept.clone();
+        }
+        Ok(())
+    }
+
+    /// The kernel first: a connection that the proxy makes is counted for ids that the kernel knows by then.
+    async fn put_in_force(&mut self) -> anyhow::Result<()> {
+        let generation = self.desired.generation;
+        let plan = self.desired.plan.l4.clone();
+        let addresses = self.config.addresses.clone();
+        let applied = self
+            .call(move |dataplane| {
+                dataplane.ensure_local_routes(&addresses)?;
+                dataplane.apply(&plan)
+            })
+            .await??;
+        self.proxy.set_table(Arc::clone(&self.desired.plan.l7));
+        self.unreachable = applied.unreachable.iter().filter_map(unreachable).collect();
+        if generation != self.in_force {
+            tracing::info!(
+                generation,
+                gateways = self.desired.resolved.gateways.len(),
+                slots = applied.slots,
+                frontends = applied.frontends,
+                "in force"
+            );
+            self.in_force = generation;
+        }
+        Ok(())
+    }
+
+    /// Gives the proxy's listening sockets to the kernel.
+    async fn hand_over_listeners(&mut self) -> anyhow::Result<()> {
+        let of = |wanted: Family| -> std::io::Result<Vec<_>> {
+            let listeners = self.proxy.listeners().filter(|(family, ..)| *family == wanted);
+            listeners.map(|(.., socket)| socket.try_clone_to_owned()).collect()
+        };
+        let (v4, v6) = (of(Family::V4)?, of(Family::V6)?);
+        self.call(move |dataplane| dataplane.set_listeners(&v4, &v6)).await??;
+        Ok(())
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Dataplane) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let Some(kernel) = self.phase.kernel() else {
+            anyhow::bail!("another agent is taking over from this one")
+        };
+        Ok(kernel.call(job).await?)
+    }
+
+    fn note(&mut self, done: anyhow::Result<()>) {
+        let trouble = done.err().map(|error| format!("{error:#}"));
+        match &trouble {
+            Some(trouble) if self.trouble.as_ref() != Some(trouble) => {
+                tracing::error!(
+                    "{trouble}; what was in force before stays, and this is tried again each second"
+                );
+            }
+            None if self.trouble.is_some() => tracing::info!("all is in force again"),
+            Some(_) | None => {}
+        }
+        self.trouble = trouble;
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.desired.findings();
+        findings.extend(self.unreachable.iter().cloned());
+        findings
+    }
+}
+
+fn through_uplink(
+    dataplane: &mut Dataplane,
+    endpoints: &BTreeSet<IpAddr>,
+) -> Result<BTreeSet<IpAddr>, dataplane::Error> {
+    let mut found = BTreeSet::new();
+    for address in endpoints {
+        if dataplane.endpoint_reach(*address)? == Reach::Uplink {
+            found.insert(*address);
+        }
+    }
+    Ok(found)
+}
+
+/// Those through an uplink are findings already, with the place where they are declared.
+fn unreachable((endpoint, reach): &(gateway_model::key::EndpointKey, Reach)) -> Option<Finding> {
+    (*reach == Reach::None).then(|| {
+        let message = format!(
+            "no route of this node leads to endpoint {} of route {}",
+            endpoint.address, endpoint.route
+        );
+        let advice =
+            "give the node a route to it (`ip route get` shows what is missing), or remove the endpoint";
+        Finding::warning("unreachable-endpoint", message, advice).of(&endpoint.gateway)
+    })
+}

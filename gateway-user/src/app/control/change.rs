@@ -1,0 +1,116 @@
+//! Changes at run time: applied whole, or not at all.
+
+use gateway_model::{
+    condition::Condition,
+    discovery::{ChangeError, ConditionChange, Kept},
+    key::{GatewayKey, RouteName},
+    weight::Weight,
+};
+
+use super::{super::desired::now, Control};
+use crate::admin::{
+    Refusal,
+    question::GatewayName,
+    views::{GatewayView, SetCondition, SetWeights},
+};
+
+impl Control {
+    /// Sets weights of a gateway's routes.
+    pub(in crate::app) async fn set_weights(
+        &mut self,
+        gateway: GatewayName,
+        change: SetWeights,
+    ) -> Result<GatewayView, Refusal> {
+        let key = GatewayKey::new(gateway.namespace, gateway.name);
+        let weights: Vec<(RouteName, Weight)> = change
+            .weights
+            .into_iter()
+            .map(|(route, weight)| Ok((RouteName(route), parse_weight(&weight)?)))
+            .collect::<Result<_, Refusal>>()?;
+        let mut kept = self.desired.kept.clone();
+        kept.set_weights(&self.desired.resolved, &key, &weights, change.rebalance, now()).map_err(refuse)?;
+        let shown =
+            weights.iter().map(|(route, weight)| format!("{route}={weight}")).collect::<Vec<_>>().join(" ");
+        self.change_to(kept, &key)
+            .await
+            .inspect(|_| tracing::info!(gateway = %key, weights = shown, "weights set"))
+    }
+
+    /// Sets a route's condition, its strength, or both.
+    pub(in crate::app) async fn set_condition(
+        &mut self,
+        gateway: GatewayName,
+        change: SetCondition,
+    ) -> Result<GatewayView, Refusal> {
+        let key = GatewayKey::new(gateway.namespace, gateway.name);
+        let route = RouteName(change.route);
+        let condition = match change.condition.as_deref() {
+            None => ConditionChange::Keep,
+            Some("") => ConditionChange::Set(None),
+            Some(text) => {
+                let parsed = Condition::parse(text);
+                ConditionChange::Set(Some(parsed.map_err(|error| Refusal::Invalid(error.to_string()))?))
+            }
+        };
+        let strength = change.strength.as_deref().map(parse_weight).transpose()?;
+        let strength = strength.or_else(|| self.first_strength(&key, &route, &condition));
+        let mut kept = self.desired.kept.clone();
+        kept.set_condition(&self.desired.resolved, &key, &route, condition, strength, now())
+            .map_err(refuse)?;
+        self.change_to(kept, &key).await.inspect(|view| {
+            let now = view.routes.iter().find(|of| of.name == route.0).and_then(|of| of.condition.as_ref());
+            let condition = now.map_or("none", |condition| &condition.value);
+            tracing::info!(gateway = %key, %route, condition, "condition set");
+        })
+    }
+
+    /// A condition given alone captures everything that matches, where its route had none before.
+    fn first_strength(
+        &self,
+        key: &GatewayKey,
+        route: &RouteName,
+        change: &ConditionChange,
+    ) -> Option<Weight> {
+        let gateway = self.desired.resolved.gateways.iter().find(|gateway| gateway.key == *key)?;
+        let route = gateway.routes.iter().find(|of| of.name == *route)?;
+        let is_first = route.condition.is_none() && matches!(change, ConditionChange::Set(Some(_)));
+        is_first.then_some(Weight::FULL)
+    }
+
+    async fn change_to(&mut self, kept: Kept, key: &GatewayKey) -> Result<GatewayView, Refusal> {
+        if self.phase.kernel().is_none() {
+            return Err(Refusal::Yielding);
+        }
+        let before = std::mem::replace(&mut self.desired.kept, kept);
+        if let Err(error) = self.try_refresh().await {
+            self.desired.kept = before;
+            let undone = self.try_refresh().await;
+            self.note(undone);
+            return Err(Refusal::Failed(format!("{error:#}; nothing was changed")));
+        }
+        self.note(Ok(()));
+        let findings = self.findings();
+        self.log.update(&findings);
+        let view = self
+            .gateways()
+            .into_iter()
+            .find(|view| (&view.namespace, &view.name) == (&key.namespace, &key.name));
+        view.ok_or_else(|| Refusal::Failed(format!("gateway {key} went away with the change")))
+    }
+}
+
+fn parse_weight(text: &str) -> Result<Weight, Refusal> {
+    text.parse().map_err(|error: gateway_model::weight::WeightError| Refusal::Invalid(error.to_string()))
+}
+
+fn refuse(error: ChangeError) -> Refusal {
+    let text = error.to_string();
+    match error {
+        ChangeError::UnknownGateway { .. } | ChangeError::UnknownRoute { .. } => Refusal::NotFound(text),
+        ChangeError::RepeatedRoute(_)
+        | ChangeError::Shares { .. }
+        | ChangeError::NotHttp { .. }
+        | ChangeError::KernelOnly(_)
+        | ChangeError::NoCondition(_) => Refusal::Invalid(text),
+    }
+}

@@ -1,0 +1,112 @@
+//! Serving, yielding to a successor, and serving again where it did not come to be.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use gateway_model::discovery::Kept;
+
+use super::{super::kernel::Kernel, Control};
+use crate::{
+    admin::Refusal,
+    config::Config,
+    dataplane::{self, Options},
+};
+
+/// Who writes the maps and the state.
+#[derive(Debug)]
+pub(in crate::app) enum Phase {
+    /// This agent.
+    Serving(Kernel),
+    /// A successor; this agent serves requests on.
+    Yielding,
+    /// Nobody, since a successor went away: this agent tries each second to write again.
+    Recovering,
+}
+
+impl Phase {
+    pub(super) fn kernel(&self) -> Option<&Kernel> {
+        match self {
+            Self::Serving(kernel) => Some(kernel),
+            Self::Yielding | Self::Recovering => None,
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Serving(_) => "serving",
+            Self::Yielding => "yielding to a successor",
+            Self::Recovering => "recovering from a successor that failed",
+        }
+    }
+}
+
+/// How the data plane is to be opened.
+pub(super) fn options(config: &Config) -> anyhow::Result<Options> {
+    let mut options = Options::new(&config.pin_dir, config.interfaces.clone());
+    let cgroup = match &config.cgroup {
+        Some(cgroup) => cgroup.clone(),
+        None => dataplane::ensure_cgroup2().context("--cgroup")?.join("weir"),
+    };
+    options.cgroup = Some(cgroup);
+    Ok(options)
+}
+
+impl Control {
+    /// Stops writing: the maps and the state are a successor's from now on.
+    pub(in crate::app) fn yield_to_successor(&mut self) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Serving(_) => {}
+            Phase::Yielding | Phase::Recovering => return Err(Refusal::Yielding),
+        }
+        tracing::info!("a successor takes over; requests are served on until it is ready");
+        // Closes the data plane; everything pinned goes on.
+        self.phase = Phase::Yielding;
+        self.state.release();
+        Ok(())
+    }
+
+    /// The successor went away: writes again.
+    pub(in crate::app) async fn resume(&mut self) {
+        if matches!(self.phase, Phase::Yielding) {
+            tracing::warn!("the successor went away before it was ready; this agent goes on");
+            self.phase = Phase::Recovering;
+            self.try_to_recover().await;
+        }
+    }
+
+    /// Whether a successor has the maps.
+    pub(in crate::app) fn is_yielding(&self) -> bool {
+        matches!(self.phase, Phase::Yielding)
+    }
+
+    /// What ticks find, while there are ticks.
+    pub(in crate::app) fn ticks(&self) -> Option<tokio::sync::watch::Receiver<super::super::kernel::Ticks>> {
+        self.phase.kernel().map(Kernel::ticks)
+    }
+
+    pub(super) async fn try_to_recover(&mut self) {
+        if matches!(self.phase, Phase::Recovering) {
+            let recovered = self.recover().await;
+            self.note(recovered);
+        }
+    }
+
+    async fn recover(&mut self) -> anyhow::Result<()> {
+        // The successor may take a moment to die, with the lock.
+        self.state.take()?;
+        // It may have stored what was changed through it.
+        let kept: Kept = self.state.load()?.unwrap_or_default();
+        let kernel = Kernel::open(options(&self.config)?).await?;
+        self.marks.set(kernel.call(|dataplane| dataplane.marker()).await?);
+        self.phase = Phase::Serving(kernel);
+        self.stored = kept.clone();
+        self.desired.kept = kept;
+        self.try_refresh().await?;
+        self.hand_over_listeners().await
+    }
+
+    /// Where the pins are, for the last words.
+    pub(in crate::app) fn pin_dir(&self) -> PathBuf {
+        self.config.pin_dir.clone()
+    }
+}
