@@ -63,7 +63,15 @@ impl Drop for Teardown {
     }
 }
 
-/// Removes what is left of labs whose owner is gone. `except` is a kept lab to be left alone.
+/// Takes the lab `name` down now, also from another thread or process than the one that built it.
+///
+/// # Errors
+/// Where the shell that does it cannot be started.
+pub fn take_down(name: &Name) -> Result<()> {
+    Teardown::arm(name).map(drop)
+}
+
+/// Removes what is left of labs whose owner is gone.
 pub(crate) fn remove_stale() -> Result<()> {
     let mut names: Vec<Name> = Vec::new();
     for entry in fs::read_dir("/run/netns").into_iter().flatten().flatten() {
@@ -75,7 +83,7 @@ pub(crate) fn remove_stale() -> Result<()> {
         }
     }
     for name in names {
-        drop(Teardown::arm(&name)?);
+        take_down(&name)?;
     }
     Ok(())
 }

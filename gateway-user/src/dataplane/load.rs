@@ -71,11 +71,11 @@ pub(super) fn load(pins: &Pins) -> Result<(Programs, u32), Error> {
     let flags = ring_flags(&object)?;
     let programs = Programs {
         xdp: program(&mut ebpf, "weir_xdp", Xdp::load, Xdp::fd)?,
-        tcx_in: program(&mut ebpf, "weir_tcx_in", SchedClassifier::load, SchedClassifier::fd)?,
-        tcx_out: program(&mut ebpf, "weir_tcx_out", SchedClassifier::load, SchedClassifier::fd)?,
-        lookup: program(&mut ebpf, "weir_lookup", SkLookup::load, SkLookup::fd)?,
-        cgroup_in: program(&mut ebpf, "weir_cg_in", CgroupSkb::load, CgroupSkb::fd)?,
-        cgroup_out: program(&mut ebpf, "weir_cg_out", CgroupSkb::load, CgroupSkb::fd)?,
+        tcx_in: program(&mut ebpf, "weir_ingress", SchedClassifier::load, SchedClassifier::fd)?,
+        tcx_out: program(&mut ebpf, "weir_egress", SchedClassifier::load, SchedClassifier::fd)?,
+        lookup: program(&mut ebpf, "weir_sk_lookup", SkLookup::load, SkLookup::fd)?,
+        cgroup_in: program(&mut ebpf, "weir_cg_ingress", CgroupSkb::load, CgroupSkb::fd)?,
+        cgroup_out: program(&mut ebpf, "weir_cg_egress", CgroupSkb::load, CgroupSkb::fd)?,
     };
     Ok((programs, flags))
 }

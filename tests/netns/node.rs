@@ -1,0 +1,85 @@
+//! The data plane of a lab's node, driven from the test as the agent would drive it.
+
+use std::time::Duration;
+
+use gateway_tests::{Lab, Netns, wait_until};
+use weir::dataplane::{Applied, Dataplane, Options, Stats, Ticked};
+
+use crate::plan::Shop;
+
+/// The data plane in the node's namespace.
+#[derive(Debug)]
+pub struct Node {
+    netns: Netns,
+    options: Options,
+    dataplane: Option<Dataplane>,
+}
+
+impl Node {
+    /// Attached to every uplink of the lab.
+    pub fn open(lab: &Lab) -> Self {
+        Self::open_with(lab, |options| options)
+    }
+
+    /// With other options than the default.
+    pub fn open_with(lab: &Lab, adjust: impl FnOnce(Options) -> Options) -> Self {
+        let uplinks = lab.clients.iter().map(|client| client.uplink.clone()).collect();
+        let options =
+            Options { scan_interval: Duration::ZERO, ..Options::new(lab.name().pin_dir(), uplinks) };
+        let mut node = Self { netns: lab.node.clone(), options: adjust(options), dataplane: None };
+        node.start();
+        node
+    }
+
+    /// As a new agent does: adopts what is pinned.
+    pub fn start(&mut self) {
+        let options = self.options.clone();
+        let dataplane = self.netns.run(|| Dataplane::open(options));
+        self.dataplane = Some(dataplane.unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    /// As an agent that dies: nothing is undone.
+    pub fn die(&mut self) {
+        self.dataplane = None;
+    }
+
+    /// Calls the data plane on a thread in the node's namespace.
+    pub fn with<T: Send>(&mut self, work: impl FnOnce(&mut Dataplane) -> T + Send) -> T {
+        let dataplane = self.dataplane.as_mut().expect("the data plane is open");
+        self.netns.run(|| work(dataplane))
+    }
+
+    /// Applies a plan, and checks that the kernel then holds it.
+    pub fn apply(&mut self, shop: &Shop) -> Applied {
+        let plan = shop.plan();
+        self.with(|dataplane| {
+            let applied = dataplane.apply(&plan).unwrap();
+            assert_eq!(dataplane.dump().unwrap().differences, Vec::<String>::new());
+            applied
+        })
+    }
+
+    /// One second of an agent's life.
+    pub fn tick(&mut self) -> Ticked {
+        self.with(|dataplane| dataplane.tick().unwrap())
+    }
+
+    /// All counters.
+    pub fn stats(&mut self) -> Stats {
+        self.with(|dataplane| dataplane.stats().unwrap())
+    }
+
+    /// Ticks until `done`.
+    #[track_caller]
+    pub fn tick_until(
+        &mut self,
+        deadline: Duration,
+        what: &str,
+        mut done: impl FnMut(&mut Self, Ticked) -> bool,
+    ) {
+        wait_until(deadline, what, || {
+            let ticked = self.tick();
+            done(self, ticked)
+        });
+    }
+}

@@ -1,0 +1,133 @@
+//! Plans for tests: one gateway on the node's addresses, its routes and their pods.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use gateway_model::{
+    key::{GatewayKey, Protocol, RouteName},
+    plan::l4::{Frontend, L4Gateway, L4Plan, L4Route, Ring, Target},
+};
+use gateway_tests::{Lab, lab::Pod};
+
+/// The gateway's port on the node.
+pub const PORT: u16 = 40_001;
+/// The pods' port.
+pub const POD_PORT: u16 = 7_000;
+/// Slots of each ring.
+pub const SLOTS: usize = 4_096;
+
+/// One gateway: `default/shop`.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    frontends: Vec<SocketAddr>,
+    protocol: Protocol,
+    /// Route, per cent, pods.
+    routes: Vec<(String, usize, Vec<SocketAddr>)>,
+    not_ready: Vec<SocketAddr>,
+    target: Target,
+}
+
+impl Shop {
+    /// On the node's addresses of the first uplink.
+    pub fn new(lab: &Lab, protocol: Protocol) -> Self {
+        Self {
+            frontends: vec![lab.node4(PORT), lab.node6(PORT)],
+            protocol,
+            routes: Vec::new(),
+            not_ready: Vec::new(),
+            target: Target::Ring,
+        }
+    }
+
+    /// With a version, its share and its pods, both families.
+    pub fn route(self, version: &str, percent: usize, pods: &[Pod]) -> Self {
+        let both = |pod: &Pod| [SocketAddr::from((pod.v4, POD_PORT)), SocketAddr::from((pod.v6, POD_PORT))];
+        self.route_to(version, percent, pods.iter().flat_map(both).collect())
+    }
+
+    /// With a version whose endpoints are these.
+    pub fn route_to(mut self, version: &str, percent: usize, endpoints: Vec<SocketAddr>) -> Self {
+        self.routes.push((format!("({version})"), percent, endpoints));
+        self
+    }
+
+    /// On one more address.
+    pub fn also_on(mut self, address: SocketAddr) -> Self {
+        self.frontends.push(address);
+        self
+    }
+
+    /// The same with other shares, in the order of the routes.
+    pub fn weights(&self, percents: &[usize]) -> Self {
+        let mut shop = self.clone();
+        for (route, percent) in shop.routes.iter_mut().zip(percents) {
+            route.1 = *percent;
+        }
+        shop
+    }
+
+    /// The same with this pod not ready.
+    pub fn not_ready(&self, pod: &Pod) -> Self {
+        let mut shop = self.clone();
+        shop.not_ready.extend([SocketAddr::from((pod.v4, POD_PORT)), SocketAddr::from((pod.v6, POD_PORT))]);
+        shop
+    }
+
+    /// The same without this pod.
+    pub fn without(&self, pod: &Pod) -> Self {
+        let mut shop = self.clone();
+        for (_, _, endpoints) in &mut shop.routes {
+            endpoints.retain(|endpoint| endpoint.ip() != pod.v4 && endpoint.ip() != pod.v6);
+        }
+        shop
+    }
+
+    /// The same with every new connection for the agent.
+    pub fn with_condition(&self) -> Self {
+        Self { target: Target::Agent, ..self.clone() }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> L4Plan {
+        let frontend = |&address| Frontend { address, protocol: self.protocol };
+        let routes = self.routes.iter().map(|(name, _, endpoints)| {
+            (RouteName(name.clone()), L4Route { endpoints: endpoints.iter().copied().collect() })
+        });
+        let gateway = L4Gateway {
+            frontends: self.frontends.iter().map(frontend).collect::<BTreeSet<_>>(),
+            target: self.target,
+            routes: routes.collect::<BTreeMap<_, _>>(),
+            ring4: self.ring(SocketAddr::is_ipv4),
+            ring6: self.ring(SocketAddr::is_ipv6),
+        };
+        L4Plan { gateways: BTreeMap::from([(key(), gateway)]) }
+    }
+
+    /// Route after route in as many slots as its share asks for; the flow hash spreads connections over them.
+    fn ring(&self, family: impl Fn(&SocketAddr) -> bool) -> Ring {
+        let (mut members, mut slots) = (Vec::new(), Vec::new());
+        let total: usize = self.routes.iter().map(|(_, percent, _)| percent).sum();
+        let mut share = 0;
+        for (name, percent, endpoints) in &self.routes {
+            let usable = |endpoint: &&SocketAddr| family(endpoint) && !self.not_ready.contains(endpoint);
+            let usable: Vec<_> = endpoints.iter().filter(usable).copied().collect();
+            let first = members.len();
+            members.extend(usable.iter().map(|&endpoint| (RouteName(name.clone()), endpoint)));
+            share += percent;
+            let end = (share * SLOTS).checked_div(total).unwrap_or(0);
+            while slots.len() < end {
+                let member = if usable.is_empty() { None } else { Some(first + slots.len() % usable.len()) };
+                slots.push(member.map_or(Ring::NOBODY, |member| member as u32));
+            }
+        }
+        slots.resize(SLOTS, Ring::NOBODY);
+        Ring { members: members.into(), slots: slots.into() }
+    }
+}
+
+/// The gateway's name.
+pub fn key() -> GatewayKey {
+    GatewayKey { namespace: "default".into(), name: "shop".into() }
+}
