@@ -9,9 +9,14 @@ pub mod mark;
 pub mod stats;
 
 mod accept;
+mod body;
 mod clock;
+mod forward;
 mod framing;
+mod request;
+mod route;
 mod serve;
+mod upstream;
 mod worker;
 
 use std::{

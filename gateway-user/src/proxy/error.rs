@@ -123,14 +123,14 @@ outcomes! {
         EndpointClosed => BAD_GATEWAY, "endpoint-closed", "the endpoint closed the connection before it answered";
         /// The endpoint's answer is not HTTP.
         EndpointProtocol => BAD_GATEWAY, "endpoint-protocol", "the endpoint's answer was malformed";
+        /// The endpoint broke off within its answer; the client's connection is cut.
+        ResponseBroke => BAD_GATEWAY, "response-broke", "the endpoint broke off within its answer";
         /// Connecting took too long, on every endpoint tried.
         ConnectTimeout => GATEWAY_TIMEOUT, "connect-timeout", "connecting to the endpoint took too long";
         /// The endpoint did not answer in time.
         BackendTimeout => GATEWAY_TIMEOUT, "backend-timeout", "the endpoint took too long to answer";
         /// Request and answer together took too long.
         RequestTimeout => GATEWAY_TIMEOUT, "request-timeout", "the request took too long";
-        /// The client's body broke off or was refused while it was passed on.
-        RequestBody => BAD_REQUEST, "request-body", "the request body was malformed or broke off";
     }
 }
 

@@ -16,6 +16,7 @@ use self::{
     chunk::Chunks,
     head::{Body, HeadScan},
 };
+pub(super) use self::{field::is_host, target::escapes_root};
 use super::{config::Limits, error::Refusal};
 
 /// Follows one connection's requests.

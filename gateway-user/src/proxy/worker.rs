@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     DrainReport, Family, Shared, StartError, Worker, accept,
     clock::{Clock, TICK},
+    route::Gateways,
     stats::WorkerCounters,
 };
 
@@ -136,27 +137,35 @@ pub(super) struct Context {
     pub shared: Arc<Shared>,
     pub counters: Arc<WorkerCounters>,
     pub clock: Rc<Clock>,
+    pub gateways: Gateways,
     /// Since when, by the clock, the worker drains.
     pub draining: Cell<Option<Duration>>,
     /// Client connections of this worker.
     pub open: Cell<usize>,
+    /// It was logged that connections cannot be marked.
+    pub mark_warned: Cell<bool>,
 }
 
 /// A worker's life: accepts, ticks, and ends when it is drained or stopped.
 async fn live(mut seat: Seat, listeners: [TcpListener; 2]) {
+    // Workers of one node, like nodes, do not pick in step.
+    let seed =
+        seat.shared.config.seed.wrapping_add((seat.number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let context = Rc::new(Context {
+        gateways: Gateways::new(seed),
         shared: seat.shared,
         counters: seat.counters,
         clock: Clock::start(),
         draining: Cell::default(),
         open: Cell::default(),
+        mark_warned: Cell::default(),
     });
     let accepting =
         listeners.map(|listener| tokio::task::spawn_local(accept::run(Rc::clone(&context), listener)));
     let mut ticks = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = ticks.tick() => context.clock.tick(),
+            _ = ticks.tick() => tick(&context),
             changed = seat.phase.changed() => {
                 if changed.is_err() || *seat.phase.borrow() == Phase::Stopped {
                     return;
@@ -176,5 +185,15 @@ async fn live(mut seat: Seat, listeners: [TcpListener; 2]) {
     while let Ok(report) = seat.drained.try_recv() {
         // Nobody may be waiting any more.
         let _ = report.send(context.open.get());
+    }
+}
+
+/// What has to be done although no request comes.
+fn tick(context: &Context) {
+    let before = context.clock.now();
+    context.clock.tick();
+    context.gateways.follow(context);
+    if before.as_secs() != context.clock.now().as_secs() {
+        context.gateways.sweep(context);
     }
 }

@@ -67,7 +67,7 @@ impl<'a> Field<'a> {
 }
 
 /// Whether `bytes` are `name`, `name:port`, `[address]` or `[address]:port`.
-pub(super) fn is_host(bytes: &[u8]) -> bool {
+pub(in crate::proxy) fn is_host(bytes: &[u8]) -> bool {
     let (is_name, rest) = if let Some(bracketed) = bytes.strip_prefix(b"[") {
         let Some(end) = bracketed.iter().position(|byte| *byte == b']') else { return false };
         (end > 0 && ADDRESS.has_all(&bracketed[..end]), &bracketed[end + 1..])
