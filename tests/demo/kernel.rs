@@ -44,14 +44,16 @@ pub fn excerpt(pins: &Path, gateway: &str, route: &str) -> Result<String> {
     let found = routes.iter().find(|(_, of, name)| of == gateway && name == route);
     let (index, ..) = found.with_context(|| format!("{gateway} {route} is not in ROUTE_NAMES"))?;
     let text = bpftool(&["map", "dump", "pinned", &path.display().to_string()])?;
-    let key = format!("\"key\": {index},");
+    let entry = entry_of(&text, *index).context("bpftool printed no such key")?;
+    Ok(format!("$ bpftool map dump pinned {}\n[…]\n{entry}\n[…]", path.display()))
+}
+
+/// The lines of entry `key` in what `bpftool map dump` prints: elements of a list, indented by four blanks.
+fn entry_of(text: &str, key: u64) -> Option<String> {
     let lines: Vec<_> = text.lines().collect();
-    let at = lines.iter().position(|line| line.trim() == key).context("bpftool printed no such key")?;
-    let length = lines[at..]
-        .iter()
-        .position(|line| line.trim() == "},{" || line.trim() == "}]" && line.starts_with("    }"))
-        .unwrap_or(lines.len() - at);
-    Ok(format!("$ bpftool map dump pinned {}\n…\n{}", path.display(), lines[at..at + length].join("\n")))
+    let begin = lines.iter().position(|line| line.trim() == format!("\"key\": {key},"))?;
+    let length = lines[begin..].iter().position(|line| line.starts_with("    }"))?;
+    Some(lines[begin..begin + length].join("\n"))
 }
 
 /// Index, gateway and route of every entry of `ROUTE_NAMES` that is a route.
