@@ -7,6 +7,7 @@ use std::{
     env, fs,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -18,7 +19,10 @@ use gateway_tests::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::stage::{INGRESS, NEW, OLD, Stage, TCP_PORT, route};
+use crate::{
+    GOING_DOWN,
+    stage::{INGRESS, NEW, OLD, Stage, TCP_PORT, route},
+};
 
 /// The story at the pace of a show, on a slow machine.
 const STORY: Duration = Duration::from_mins(10);
@@ -126,6 +130,8 @@ fn forward_signals(child: u32) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::spawn(move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            GOING_DOWN.store(true, Ordering::Relaxed);
+            eprintln!("\ndemo: taking everything down");
             let _ = kill_process(child, Signal::TERM);
             came_true(GOODBYE, || !is_up());
             std::process::exit(130);

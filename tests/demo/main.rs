@@ -12,7 +12,11 @@ mod stage;
 mod story;
 mod traffic;
 
-use std::{process::ExitCode, thread};
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -41,11 +45,18 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            while GOING_DOWN.load(Ordering::Relaxed) {
+                // What failed, failed because it is being taken down; the thread that does it ends the process.
+                thread::park();
+            }
             eprintln!("demo: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
+
+/// Set once a signal has come.
+static GOING_DOWN: AtomicBool = AtomicBool::new(false);
 
 fn run(args: &Args) -> Result<()> {
     ensure!(
@@ -80,8 +91,8 @@ fn take_down_on_signal(name: &Name) -> Result<()> {
                 _ = interrupt.recv() => eprintln!("\ndemo: taking everything down"),
                 _ = terminate.recv() => {}
             }
+            GOING_DOWN.store(true, Ordering::Relaxed);
             let down = take_down(&name);
-            // The rest of the process knows nothing of this: it must not go on.
             std::process::exit(if down.is_ok() { 130 } else { 1 });
         });
     })?;

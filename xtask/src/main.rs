@@ -9,6 +9,7 @@ mod cache;
 mod check;
 mod demo;
 mod exec;
+mod readme;
 mod setup;
 mod test;
 mod tidy;

@@ -7,13 +7,13 @@ use crate::{
     build::{self, Profile},
     demo,
     exec::{cargo, need_root, show},
-    setup,
+    readme, setup,
 };
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run the slow tests too: those marked as ignored
+    /// Run the slow tests too (those marked as ignored), and the commands of README.md
     #[arg(long)]
     all: bool,
     /// Only the tests whose names contain this; without the demo
@@ -36,6 +36,12 @@ pub fn command(args: &Args) -> Result<()> {
         && let Err(error) = demo::check(&weir)
     {
         failed.push(format!("{error:#}"));
+    }
+    if args.all
+        && args.filter.is_none()
+        && let Err(error) = readme::run()
+    {
+        failed.push(format!("README.md: {error:#}"));
     }
     if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
 }
