@@ -17,6 +17,7 @@ mod mark;
 mod names;
 mod netlink;
 pub mod object;
+mod options;
 mod reach;
 pub mod report;
 mod ring;
@@ -34,9 +35,7 @@ use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
-    path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use gateway_common::{abi::settings::Settings, limits::LISTENERS};
@@ -47,6 +46,7 @@ pub use dump::{BackendDump, Dump, FrontendDump, RingDump};
 pub use error::Error;
 pub use expiry::IdleTimes;
 pub use host::{ensure_bpffs, ensure_cgroup2};
+pub use options::Options;
 pub use reach::Reach;
 pub use shadow::Family;
 pub use stats::{EndpointTraffic, GatewayTraffic, RouteTraffic, Stats};
@@ -63,47 +63,6 @@ use reach::ReachCache;
 use scan::{Judge, Scan};
 use shadow::Shadow;
 use write::{Writer, Written};
-
-/// How the data plane is to be set up.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Folder of pins, on a bpffs: `/sys/fs/bpf/weir`.
-    pub pin_dir: PathBuf,
-    /// Uplinks by name.
-    pub interfaces: Vec<String>,
-    /// cgroup2 folder that this process is moved into, so that its upstream packets are counted; `None`: they
-    /// are not.
-    pub cgroup: Option<PathBuf>,
-    /// How long a changed slot keeps live connections at its previous backend.
-    pub drain_window: Duration,
-    /// When entries of flow tables are removed.
-    pub idle: IdleTimes,
-    /// How often the flow tables are gone through.
-    pub scan_interval: Duration,
-    /// Without a heartbeat for this long new connections go to the kernel; zero: never.
-    pub stale_after: Duration,
-    /// Seed of the flow hash where none is in force yet; `None`: a random one.
-    pub hash_seed: Option<u32>,
-    /// Refusals (RST, ICMP) allowed per second and CPU.
-    pub refusals_per_second: u32,
-}
-
-impl Options {
-    /// With Weir's defaults.
-    pub fn new(pin_dir: impl Into<PathBuf>, interfaces: Vec<String>) -> Self {
-        Self {
-            pin_dir: pin_dir.into(),
-            interfaces,
-            cgroup: None,
-            drain_window: Duration::from_secs(8_000),
-            idle: IdleTimes::default(),
-            scan_interval: Duration::from_secs(5),
-            stale_after: Duration::from_secs(900),
-            hash_seed: None,
-            refusals_per_second: 10_000,
-        }
-    }
-}
 
 /// What [`Dataplane::apply`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,7 +105,8 @@ pub struct Dataplane {
     shadow: Shadow,
     settings: Settings,
     marker: Arc<Marker>,
-    plan: L4Plan,
+    /// The last plan that was written; `None` until the first: what is adopted stays as it is.
+    plan: Option<L4Plan>,
     desired: Desired,
     scan: Option<Scan>,
     scans: u64,
@@ -194,7 +154,7 @@ impl Dataplane {
             reach,
             shadow,
             settings,
-            plan: L4Plan::default(),
+            plan: None,
             desired: Desired::default(),
             scan: None,
             scans: 0,
@@ -223,7 +183,7 @@ impl Dataplane {
         };
         let written = writer.write(&desired)?;
         let unreachable = desired.unreachable.clone();
-        self.plan = plan.clone();
+        self.plan = Some(plan.clone());
         self.desired = desired;
         let Written { backends, slots, frontends } = written;
         Ok(Applied { backends, slots, frontends, unreachable })
@@ -262,7 +222,7 @@ impl Dataplane {
     /// # Errors
     /// Where a map cannot be read.
     pub fn stats(&self) -> Result<Stats, Error> {
-        stats::read(&self.maps, &self.shadow, &self.plan)
+        stats::read(&self.maps, &self.shadow, self.plan.as_ref().unwrap_or(&L4Plan::default()))
     }
 
     /// What the kernel holds, and how it differs from the plan in force.
@@ -270,7 +230,7 @@ impl Dataplane {
     /// # Errors
     /// Where a map cannot be read.
     pub fn dump(&self) -> Result<Dump, Error> {
-        dump::read(&self.maps, &self.shadow, &self.plan, &self.desired)
+        dump::read(&self.maps, &self.shadow, self.plan.as_ref(), &self.desired)
     }
 
     /// Hands connections to the agent to these listening sockets, as many for each family; none: to nobody.
@@ -286,7 +246,7 @@ impl Dataplane {
         }
         for (first, sockets) in [(0, v4), (LISTENERS as u32, v6)] {
             for (index, socket) in (first..).zip(sockets) {
-                self.maps.agent_sockets.set(index, socket.as_fd().as_raw_fd() as u32)?;
+                self.maps.agent_sockets.set(index, socket.as_fd().as_raw_fd().cast_unsigned())?;
             }
         }
         self.settings.listeners = v4.len() as u32;
@@ -356,10 +316,9 @@ impl Dataplane {
         }
         if changed {
             self.reach.renew(&mut self.netlink, self.links.indices().collect())?;
-            let plan = std::mem::take(&mut self.plan);
-            let applied = self.apply(&plan);
-            self.plan = plan;
-            applied?;
+            if let Some(plan) = self.plan.clone() {
+                self.apply(&plan)?;
+            }
         }
         Ok(changed)
     }
@@ -367,7 +326,7 @@ impl Dataplane {
 
 /// Seconds of `CLOCK_MONOTONIC`, the packet path's clock.
 fn seconds() -> u32 {
-    rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec as u32
+    rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec.cast_unsigned() as u32
 }
 
 /// The settings to start with. The seed stays while flows hashed by it may live.

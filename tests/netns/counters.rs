@@ -85,7 +85,7 @@ fn bpftool_route(lab: &Lab, route: &str) -> (Seen, Seen) {
     let index = names
         .iter()
         .find(|entry| text(&entry["formatted"]["value"]["route"]) == route)
-        .map(|entry| entry["formatted"]["key"].as_u64().unwrap())
+        .and_then(|entry| entry["formatted"]["key"].as_u64())
         .unwrap_or_else(|| panic!("{route} is not in ROUTE_NAMES: {names:?}"));
     let stats = dump(lab, "ROUTE_STATS");
     let entry = stats.iter().find(|entry| entry["formatted"]["key"].as_u64() == Some(index)).unwrap();
@@ -108,7 +108,7 @@ fn text(bytes: &Value) -> String {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|byte| byte.as_u64())
+        .filter_map(Value::as_u64)
         .map(|byte| byte as u8)
         .take_while(|byte| *byte != 0)
         .collect();

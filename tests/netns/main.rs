@@ -1,4 +1,6 @@
 //! L4 with real XDP: clients, a node whose kernel runs the data plane, pods, in namespaces of their own.
+#![allow(clippy::unwrap_used, reason = "what surprises a test is to end it, in helpers as well")]
+#![allow(clippy::cast_precision_loss, reason = "counts of a test are far below 2^52")]
 
 mod attach;
 mod bulk;

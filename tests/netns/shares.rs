@@ -38,8 +38,7 @@ fn ten_thousand_connections_split_90_to_10_within_chance_and_none_reach_a_versio
     assert_eq!(servers[4].served(), 0, "a version at 0 % sees nothing");
     let stats = node.stats();
     for route in &stats.routes {
-        let served: u64 = if route.route.0 == "(3.0.0)" { 0 } else { 1 };
-        assert_eq!(route.traffic.packets > 0, served > 0, "{}", route.route);
+        assert_eq!(route.traffic.packets > 0, route.route.0 != "(3.0.0)", "{}", route.route);
     }
     let counted: u64 = stats.routes.iter().map(|route| route.traffic.new_flows).sum();
     assert_eq!(counted, 2 * CONNECTIONS, "every connection is counted once");

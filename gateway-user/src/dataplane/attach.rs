@@ -91,8 +91,11 @@ impl Links {
             found.push((name, index.ok_or_else(|| Error::NoSuchInterface { name: name.clone() })?));
         }
         let mut fixed = Vec::new();
-        let target =
-            Target { id: namespace.1, number: namespace.0.as_raw_fd() as u32, name: "the network namespace" };
+        let target = Target {
+            id: namespace.1,
+            number: namespace.0.as_raw_fd().cast_unsigned(),
+            name: "the network namespace",
+        };
         fixed.push(target.link(pins, LOOKUP, AttachType::SkLookup, programs.lookup.as_fd())?);
         if let Some(path) = cgroup {
             fixed.extend(attach_cgroup(pins, programs, path)?);
@@ -118,11 +121,10 @@ impl Links {
             match index {
                 None if uplink.state.index.is_some() => {
                     tracing::warn!(interface = name, "interface has gone");
-                    *uplink = Uplink::absent(&name);
+                    *uplink = Uplink::absent(&name, "the interface is away".to_owned());
                 }
                 Some(index) if uplink.state.index != Some(index) || !uplink.is_attached(index) => {
-                    *uplink = Uplink::attach(pins, programs, &name, index)?;
-                    tracing::info!(interface = name, index, "interface attached again");
+                    *uplink = Uplink::attach_again(pins, programs, &name, index);
                 }
                 _ => {}
             }
@@ -142,15 +144,29 @@ impl Links {
 }
 
 impl Uplink {
-    fn absent(name: &str) -> Self {
+    fn absent(name: &str, reason: String) -> Self {
         let state = Attachment {
             interface: name.to_owned(),
             index: None,
             ingress: Ingress::Absent,
-            reason: Some("the interface is away".to_owned()),
+            reason: Some(reason),
             egress_position: 0,
         };
         Self { state, links: Vec::new() }
+    }
+
+    /// An interface that refuses does not keep the others waiting: it is tried again.
+    fn attach_again(pins: &Pins, programs: &Programs, name: &str, index: u32) -> Self {
+        match Self::attach(pins, programs, name, index) {
+            Ok(uplink) => {
+                tracing::info!(interface = name, index, "interface attached again");
+                uplink
+            }
+            Err(error) => {
+                tracing::warn!(interface = name, %error, "interface not attached");
+                Self::absent(name, error.to_string())
+            }
+        }
     }
 
     /// XDP, else tcx ingress with the reason; tcx egress in any case.
@@ -287,7 +303,7 @@ fn attach_cgroup(pins: &Pins, programs: &Programs, path: &Path) -> Result<[Owned
     let folder = fs::File::open(path).map_err(failed)?;
     let id = folder.metadata().map_err(failed)?.ino();
     let name = path.to_string_lossy();
-    let target = Target { id, number: folder.as_raw_fd() as u32, name: &name };
+    let target = Target { id, number: folder.as_raw_fd().cast_unsigned(), name: &name };
     Ok([
         target.link(pins, CGROUP_IN, AttachType::CgroupIngress, programs.cgroup_in.as_fd())?,
         target.link(pins, CGROUP_OUT, AttachType::CgroupEgress, programs.cgroup_out.as_fd())?,

@@ -94,7 +94,7 @@ struct Names<'a> {
     routes: BTreeMap<u32, &'a RouteName>,
 }
 
-/// Reads the maps.
+/// Reads the maps; without a plan nothing is desired yet, and nothing differs.
 pub(super) fn read(maps: &Maps, shadow: &Shadow, plan: &L4Plan, desired: &Desired) -> Result<Dump, Error> {
     let names = Names::of(plan, shadow);
     let mut dump = Dump { flows: count_flows(maps)?, ..Dump::default() };
@@ -115,7 +115,9 @@ pub(super) fn read(maps: &Maps, shadow: &Shadow, plan: &L4Plan, desired: &Desire
     for (&id, backend) in &backends {
         dump.backends.extend(dump_backend(id, backend, &names));
     }
-    dump.differences = differences(shadow, desired, &kernel.frontends, &backends);
+    if plan.is_some() {
+        dump.differences = differences(shadow, desired, &kernel.frontends, &backends);
+    }
     Ok(dump)
 }
 

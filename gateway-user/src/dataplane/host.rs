@@ -77,7 +77,7 @@ pub fn ensure_bpffs(folder: &Path) -> Result<(), Error> {
 /// Whether `path`, or its nearest ancestor that exists, lies on the file system with this magic number.
 fn is_on(path: &Path, magic: i64) -> bool {
     let nearest = path.ancestors().find_map(|ancestor| statfs(ancestor).ok());
-    nearest.is_some_and(|stat| i64::from(stat.f_type as u32) == magic)
+    nearest.is_some_and(|stat| stat.f_type == magic)
 }
 
 /// Where cgroup2 is mounted; mounts it on `/run/weir/cgroup2` where nowhere.

@@ -29,7 +29,7 @@ pub(super) struct RouteMarks {
     pub(super) backends: HashMap<SocketAddr, u32>,
 }
 
-/// Writes UPSTREAM_MARK, the storage of a socket, by the socket's descriptor. Shared with the proxy's threads; a
+/// Writes `UPSTREAM_MARK`, the storage of a socket, by the socket's descriptor. Shared with the proxy's threads; a
 /// call takes no lock.
 #[derive(Debug)]
 pub(super) struct Marker {
@@ -64,6 +64,6 @@ impl Mark for Marker {
         let ids = self.ids.load();
         let marks = ids.get(gateway).and_then(|routes| routes.get(route)).ok_or(io::ErrorKind::NotFound)?;
         let backend = marks.backends.get(&endpoint).copied().unwrap_or(NONE);
-        self.storage.set(&(socket.as_raw_fd() as u32), &UpstreamMark { route: marks.route, backend })
+        self.storage.set(&socket.as_raw_fd().cast_unsigned(), &UpstreamMark { route: marks.route, backend })
     }
 }

@@ -1,4 +1,4 @@
-//! ROUTE_NAMES: what the indices of counters stand for, and how a new agent knows an old one's indices.
+//! `ROUTE_NAMES`: what the indices of counters stand for, and how a new agent knows an old one's indices.
 
 use gateway_common::abi::names::RouteNames;
 use gateway_model::key::{GatewayKey, RouteName};

@@ -16,7 +16,7 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage},
     link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
-    route::{RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType},
+    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
@@ -60,9 +60,9 @@ impl Netlink {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             answers => answers?,
         };
-        Ok(answers.into_iter().find_map(|answer| match answer {
-            RouteNetlinkMessage::NewLink(link) => Some(link.header.index),
-            _ => None,
+        Ok(answers.into_iter().find_map(|answer| {
+            let RouteNetlinkMessage::NewLink(link) = answer else { return None };
+            Some(link.header.index)
         }))
     }
 
@@ -80,11 +80,9 @@ impl Netlink {
         let answers = self.request(message, NLM_F_REQUEST | NLM_F_DUMP)?;
         Ok(answers
             .into_iter()
-            .filter_map(|answer| match answer {
-                RouteNetlinkMessage::NewAddress(address) if interfaces.contains(&address.header.index) => {
-                    own_address(&address)
-                }
-                _ => None,
+            .filter_map(|answer| {
+                let RouteNetlinkMessage::NewAddress(address) = answer else { return None };
+                interfaces.contains(&address.header.index).then(|| own_address(&address))?
             })
             .filter(|address| !is_link_local(*address))
             .collect())
@@ -99,9 +97,9 @@ impl Netlink {
             Err(error) if is_unroutable(&error) => return Ok(None),
             answers => answers?,
         };
-        Ok(answers.into_iter().find_map(|answer| match answer {
-            RouteNetlinkMessage::NewRoute(route) => route_device(&route),
-            _ => None,
+        Ok(answers.into_iter().find_map(|answer| {
+            let RouteNetlinkMessage::NewRoute(route) = answer else { return None };
+            route_device(&route)
         }))
     }
 
@@ -146,9 +144,9 @@ impl Netlink {
         };
         Ok(answers
             .into_iter()
-            .filter_map(|answer| match answer {
-                RouteNetlinkMessage::NewRoute(route) if ours(&route) => Some(route),
-                _ => None,
+            .filter_map(|answer| {
+                let RouteNetlinkMessage::NewRoute(route) = answer else { return None };
+                ours(&route).then_some(route)
             })
             .collect())
     }
@@ -181,12 +179,13 @@ impl Netlink {
             if packet.header.sequence_number != self.sequence || length == 0 {
                 continue;
             }
-            match packet.payload {
-                NetlinkPayload::Done(_) => return Ok(true),
-                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                NetlinkPayload::Error(_) => return Ok(true),
-                NetlinkPayload::InnerMessage(message) => answers.push(message),
-                _ => {}
+            if let NetlinkPayload::InnerMessage(message) = packet.payload {
+                answers.push(message);
+            } else if let NetlinkPayload::Error(error) = packet.payload {
+                // Code 0 acknowledges.
+                return if error.code.is_some() { Err(error.to_io()) } else { Ok(true) };
+            } else if matches!(packet.payload, NetlinkPayload::Done(_)) {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -243,31 +242,38 @@ fn route_device(route: &RouteMessage) -> Option<RouteTo> {
     if matches!(route.header.kind, RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit) {
         return None;
     }
-    route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Oif(device) => Some(RouteTo { device: *device }),
-        _ => None,
+    route.attributes.iter().find_map(|attribute| {
+        let RouteAttribute::Oif(device) = attribute else { return None };
+        Some(RouteTo { device: *device })
     })
 }
 
 fn destination(route: &RouteMessage) -> Option<IpAddr> {
-    use netlink_packet_route::route::RouteAddress;
-    route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
+    route.attributes.iter().find_map(|attribute| {
+        let RouteAttribute::Destination(address) = attribute else { return None };
+        if let RouteAddress::Inet(address) = address {
+            Some(IpAddr::V4(*address))
+        } else if let RouteAddress::Inet6(address) = address {
+            Some(IpAddr::V6(*address))
+        } else {
+            None
+        }
     })
 }
 
 /// The interface's own end: `Local` where there is one (point-to-point), else `Address`.
 fn own_address(message: &AddressMessage) -> Option<IpAddr> {
-    let find = |local: bool| {
-        message.attributes.iter().find_map(|attribute| match attribute {
-            AddressAttribute::Local(address) if local => Some(*address),
-            AddressAttribute::Address(address) if !local => Some(*address),
-            _ => None,
+    let local = message.attributes.iter().find_map(|attribute| {
+        let AddressAttribute::Local(address) = attribute else { return None };
+        Some(*address)
+    });
+    let prefix = || {
+        message.attributes.iter().find_map(|attribute| {
+            let AddressAttribute::Address(address) = attribute else { return None };
+            Some(*address)
         })
     };
-    find(true).or_else(|| find(false))
+    local.or_else(prefix)
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -279,15 +285,13 @@ fn is_link_local(address: IpAddr) -> bool {
 
 fn vlan_parent(answer: RouteNetlinkMessage) -> Option<(u32, u32)> {
     let RouteNetlinkMessage::NewLink(link) = answer else { return None };
-    let is_vlan = |attribute: &LinkAttribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => {
-            infos.iter().any(|info| matches!(info, LinkInfo::Kind(InfoKind::Vlan)))
-        }
-        _ => false,
-    };
-    let parent = link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::Link(parent) => Some(*parent),
-        _ => None,
+    let is_vlan = link.attributes.iter().any(|attribute| {
+        let LinkAttribute::LinkInfo(infos) = attribute else { return false };
+        infos.iter().any(|info| matches!(info, LinkInfo::Kind(InfoKind::Vlan)))
+    });
+    let parent = link.attributes.iter().find_map(|attribute| {
+        let LinkAttribute::Link(parent) = attribute else { return None };
+        Some(*parent)
     })?;
-    link.attributes.iter().any(is_vlan).then_some((link.header.index, parent))
+    is_vlan.then_some((link.header.index, parent))
 }

@@ -69,7 +69,9 @@ impl Ring {
 
     /// Makes it visible to the packet path.
     pub(super) fn publish(&self, maps: &Maps) -> Result<(), Error> {
-        maps.rings.set(&self.index, &(self.map.as_raw_fd() as u32)).map_err(Error::map("RINGS", "write"))
+        maps.rings
+            .set(&self.index, &self.map.as_raw_fd().cast_unsigned())
+            .map_err(Error::map("RINGS", "write"))
     }
 
     /// Sends new connections of each slot to the desired backend. Returns how many slots changed.

@@ -68,8 +68,11 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
 /// Pins the object at `path`, whose folder exists on a bpffs.
 pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let name = c_path(path)?;
-    let mut attr =
-        attr::Object { path: name.as_ptr() as u64, fd: object.as_raw_fd() as u32, ..Default::default() };
+    let mut attr = attr::Object {
+        path: name.as_ptr() as u64,
+        fd: object.as_raw_fd().cast_unsigned(),
+        ..Default::default()
+    };
     bpf(Command::ObjPin, &mut attr).map(drop)
 }
 
@@ -77,9 +80,9 @@ pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 fn info<I: Default>(object: BorrowedFd<'_>) -> io::Result<I> {
     let mut info = I::default();
     let mut attr = attr::Info {
-        fd: object.as_raw_fd() as u32,
+        fd: object.as_raw_fd().cast_unsigned(),
         len: size_of::<I>() as u32,
-        info: std::ptr::from_mut(&mut info) as u64,
+        buffer: std::ptr::from_mut(&mut info) as u64,
     };
     bpf(Command::ObjGetInfo, &mut attr)?;
     Ok(info)

@@ -31,6 +31,7 @@ pub(super) struct Element {
 }
 
 /// `BPF_MAP_*_BATCH`.
+#[expect(clippy::struct_field_names, reason = "the kernel's names")]
 #[repr(C)]
 #[derive(Default)]
 pub(super) struct Batch {
@@ -59,7 +60,7 @@ pub(super) struct Object {
 pub(super) struct Info {
     pub(super) fd: u32,
     pub(super) len: u32,
-    pub(super) info: u64,
+    pub(super) buffer: u64,
 }
 
 /// `BPF_PROG_QUERY`.
@@ -68,7 +69,7 @@ pub(super) struct Info {
 pub(super) struct Query {
     pub(super) target: u32,
     pub(super) attach_type: u32,
-    pub(super) query_flags: u32,
+    pub(super) filter: u32,
     pub(super) attach_flags: u32,
     pub(super) prog_ids: u64,
     pub(super) count: u32,

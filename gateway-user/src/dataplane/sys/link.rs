@@ -44,7 +44,7 @@ pub(in super::super) fn create(
         AttachType::CgroupIngress | AttachType::CgroupEgress | AttachType::SkLookup => 0,
     };
     let mut attr = attr::LinkCreate {
-        prog_fd: program.as_raw_fd() as u32,
+        prog_fd: program.as_raw_fd().cast_unsigned(),
         target,
         attach_type: attach as u32,
         flags,
@@ -56,8 +56,8 @@ pub(in super::super) fn create(
 /// Replaces the link's program atomically; no packet is missed.
 pub(in super::super) fn update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = attr::LinkUpdate {
-        link_fd: link.as_raw_fd() as u32,
-        new_prog_fd: program.as_raw_fd() as u32,
+        link_fd: link.as_raw_fd().cast_unsigned(),
+        new_prog_fd: program.as_raw_fd().cast_unsigned(),
         ..Default::default()
     };
     bpf(Command::LinkUpdate, &mut attr).map(drop)
@@ -65,7 +65,7 @@ pub(in super::super) fn update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) ->
 
 /// Takes the link off its target, also where others hold descriptors of it.
 pub(in super::super) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
-    bpf(Command::LinkDetach, &mut (link.as_raw_fd() as u32)).map(drop)
+    bpf(Command::LinkDetach, &mut link.as_raw_fd().cast_unsigned()).map(drop)
 }
 
 /// What the kernel says about a link.

@@ -126,7 +126,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
 
     fn element(&self, command: Command, key: &K, value: u64) -> io::Result<()> {
         let mut attr = attr::Element {
-            map_fd: self.fd.as_raw_fd() as u32,
+            map_fd: self.fd.as_raw_fd().cast_unsigned(),
             key: std::ptr::from_ref(key) as u64,
             value,
             ..Default::default()
@@ -143,7 +143,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
             keys,
             values,
             count: size,
-            map_fd: self.fd.as_raw_fd() as u32,
+            map_fd: self.fd.as_raw_fd().cast_unsigned(),
             ..Default::default()
         };
         let more = match bpf(Command::MapLookupBatch, &mut attr) {
