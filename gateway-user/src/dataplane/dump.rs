@@ -95,8 +95,13 @@ struct Names<'a> {
 }
 
 /// Reads the maps; without a plan nothing is desired yet, and nothing differs.
-pub(super) fn read(maps: &Maps, shadow: &Shadow, plan: &L4Plan, desired: &Desired) -> Result<Dump, Error> {
-    let names = Names::of(plan, shadow);
+pub(super) fn read(
+    maps: &Maps,
+    shadow: &Shadow,
+    plan: Option<&L4Plan>,
+    desired: &Desired,
+) -> Result<Dump, Error> {
+    let names = plan.map_or_else(Names::default, |plan| Names::of(plan, shadow));
     let mut dump = Dump { flows: count_flows(maps)?, ..Dump::default() };
     let kernel = Shadow::read(maps)?;
     let backends: BTreeMap<u32, Backend> = kernel.backend_values.into_iter().collect();
