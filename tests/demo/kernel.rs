@@ -95,3 +95,43 @@ fn text(value: &Value) -> String {
     let bytes = bytes.filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).take_while(|byte| *byte != 0);
     String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As bpftool 7 prints an array per CPU with types.
+    const DUMP: &str = r#"[{
+        "key": 0,
+        "values": [{
+                "cpu": 0,
+                "value": {
+                    "packets": 0
+                }
+            }
+        ]
+    },{
+        "key": 1,
+        "values": [{
+                "cpu": 0,
+                "value": {
+                    "packets": 7
+                }
+            }
+        ]
+    }
+]"#;
+
+    #[test]
+    fn an_entry_is_cut_out_whole() {
+        let last = entry_of(DUMP, 1).unwrap();
+        assert!(last.contains("\"packets\": 7") && !last.contains("\"key\": 0"), "{last}");
+        assert_eq!(entry_of(DUMP, 0).unwrap().lines().count(), last.lines().count());
+        assert_eq!(entry_of(DUMP, 2), None);
+    }
+
+    #[test]
+    fn a_padded_text_ends_at_its_first_zero() {
+        assert_eq!(text(&serde_json::json!([40, 49, 41, 0, 0])), "(1)");
+    }
+}

@@ -97,3 +97,59 @@ fn check_extremes(what: &str, tally: &Tally, weight: f64) -> Result<()> {
     ensure!(strays == 0, "{strays} {what} went to {nobody}, which is at 0 %");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_tests::client::Answer;
+
+    use super::*;
+
+    fn tally(old: usize, new: usize) -> Tally {
+        let mut tally = Tally::default();
+        for (version, count) in [(OLD, old), (NEW, new)] {
+            let answer = Answer { pod: "pod0".to_owned(), version: version.to_owned() };
+            (0..count).for_each(|_| tally.add(&Ok(answer.clone())));
+        }
+        tally
+    }
+
+    fn shares(unmatched: Tally, matched: Tally, connections: Tally) -> Shares {
+        Shares { unmatched, matched, connections }
+    }
+
+    #[test]
+    fn what_the_weights_say_passes() {
+        shares(tally(380, 20), tally(0, 400), tally(372, 28)).check(0.05).unwrap();
+    }
+
+    #[test]
+    fn one_connection_to_a_version_at_0_percent_fails() {
+        shares(tally(400, 0), tally(0, 9), tally(399, 1)).check(0.0).unwrap_err();
+    }
+
+    #[test]
+    fn a_share_of_connections_beyond_chance_fails() {
+        // 400 at 5 %: 20 ± 4 · 4.36 + 1.
+        shares(tally(380, 20), tally(0, 9), tally(361, 39)).check(0.05).unwrap_err();
+        shares(tally(380, 20), tally(0, 9), tally(362, 38)).check(0.05).unwrap();
+    }
+
+    #[test]
+    fn a_share_of_requests_is_exact_to_two_per_picker() {
+        let off = 2 * thread::available_parallelism().unwrap().get();
+        shares(tally(200 - off, 200 + off), tally(0, 9), tally(200, 200)).check(0.5).unwrap();
+        shares(tally(199 - off, 201 + off), tally(0, 9), tally(200, 200)).check(0.5).unwrap_err();
+    }
+
+    #[test]
+    fn a_request_past_the_condition_fails() {
+        shares(tally(400, 0), tally(1, 99), tally(400, 0)).check(0.0).unwrap_err();
+    }
+
+    #[test]
+    fn one_failure_fails() {
+        let mut failed = tally(400, 0);
+        failed.add(&Err("reset".to_owned()));
+        shares(tally(400, 0), tally(0, 9), failed).check(0.0).unwrap_err();
+    }
+}
