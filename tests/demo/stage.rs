@@ -1,6 +1,6 @@
 //! The stage: a client, a node with the agent, and four pods, two of each version.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use gateway_tests::{Agent, Lab, LabPlan, Name, Workload, came_true, pod::Server};
@@ -37,7 +37,8 @@ pub struct Route {
     pub name: String,
     pub weight: String,
     pub condition: Option<String>,
-    pub endpoints: usize,
+    /// Pods behind it; each has an endpoint per address family.
+    pub pods: usize,
 }
 
 impl Stage {
@@ -66,16 +67,16 @@ impl Stage {
         self.agent.write_workloads(&Workload::list(&list))
     }
 
-    /// Waits until the route of `version` is there, with `endpoints` endpoints, in both gateways.
-    pub fn wait_for_route(&self, version: &str, endpoints: usize) -> Result<()> {
+    /// Waits until the route of `version` is there, with so many pods, in both gateways.
+    pub fn wait_for_route(&self, version: &str, pods: usize) -> Result<()> {
         let name = route(version);
         let mut last = Vec::new();
         let there = came_true(PATIENCE, || {
             last = self.routes().unwrap_or_default();
-            let found = last.iter().filter(|route| route.name == name && route.endpoints == endpoints);
-            found.count() == 2 || (endpoints == 0 && last.iter().all(|route| route.name != name))
+            let found = last.iter().filter(|route| route.name == name && route.pods == pods);
+            found.count() == 2 || (pods == 0 && last.iter().all(|route| route.name != name))
         });
-        ensure!(there, "after {PATIENCE:?} {name} still has not {endpoints} endpoints in both: {last:?}");
+        ensure!(there, "after {PATIENCE:?} {name} still has not {pods} pods in both: {last:?}");
         Ok(())
     }
 
@@ -115,7 +116,7 @@ impl Stage {
                     name: text(&route["name"]),
                     weight: text(&route["weight"]["value"]),
                     condition: route["condition"]["value"].as_str().map(str::to_owned),
-                    endpoints: route["endpoints"].as_array().map_or(0, Vec::len),
+                    pods: pods_of(route),
                 });
             }
         }
@@ -136,6 +137,11 @@ impl Stage {
 /// Name of the route of `version`.
 pub fn route(version: &str) -> String {
     format!("({version})")
+}
+
+fn pods_of(route: &Value) -> usize {
+    let endpoints = route["endpoints"].as_array().into_iter().flatten();
+    endpoints.map(|endpoint| text(&endpoint["workload"])).collect::<BTreeSet<_>>().len()
 }
 
 fn text(value: &Value) -> String {
