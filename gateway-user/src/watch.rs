@@ -14,7 +14,11 @@ use std::{
 };
 
 use notify::{RecursiveMode, Watcher as _};
-use tokio::{sync::Notify, task, time};
+use tokio::{
+    select,
+    sync::{Notify, watch},
+    task, time,
+};
 
 /// Time between looks without an event.
 const LOOK: Duration = Duration::from_millis(300);
@@ -68,8 +72,24 @@ impl Watch {
         &self.texts
     }
 
-    /// Waits until a text differs from the last one read, and returns all of them. Safe to drop and call again.
-    pub async fn changed(&mut self) -> &Texts {
+    /// Goes on in a task of the current runtime, which tells what is read each time that a text has changed. The
+    /// task ends with the last receiver.
+    pub fn follow(mut self) -> watch::Receiver<Texts> {
+        let (sender, receiver) = watch::channel(self.texts.clone());
+        tokio::spawn(async move {
+            loop {
+                select! {
+                    () = sender.closed() => return,
+                    texts = self.changed() => drop(sender.send(texts.clone())),
+                }
+            }
+        });
+        receiver
+    }
+
+    /// Waits until a text differs from the last one read, and returns all of them. Whoever drops the future and
+    /// calls again and again may wait forever: [`Watch::follow`] does not.
+    async fn changed(&mut self) -> &Texts {
         loop {
             // An event or the next look, whichever is first.
             let _ = time::timeout(LOOK, self.wake.notified()).await;
@@ -224,6 +244,23 @@ mod tests {
         assert_eq!(text(watch.texts(), &file), "one");
         let texts = after(&mut watch, || fs::write(&file, "two").unwrap());
         assert_eq!(text(&texts, &file), "two");
+    }
+
+    #[test]
+    fn a_follower_who_is_busy_with_other_things_misses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        fs::write(&file, "one").unwrap();
+        current_thread().block_on(async {
+            let mut texts = Watch::new(std::slice::from_ref(&file)).follow();
+            fs::write(&file, "two").unwrap();
+            let changed = Instant::now();
+            // Never patient for as long as a change takes to settle.
+            while time::timeout(Duration::from_millis(5), texts.changed()).await.is_err() {
+                assert!(changed.elapsed() < Duration::from_secs(5), "never noticed");
+            }
+            assert_eq!(text(&texts.borrow_and_update(), &file), "two");
+        });
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub struct Agent {
     arguments: Vec<String>,
     child: Option<Child>,
     log: PathBuf,
+    admin: String,
 }
 
 impl Agent {
@@ -48,6 +49,7 @@ impl Agent {
             name: lab.name().clone(),
             log: dir.join("agent.log"),
             arguments: Vec::new(),
+            admin: format!("unix:{}", dir.join("admin.sock").display()),
             child: None,
             dir,
         };
@@ -63,6 +65,13 @@ impl Agent {
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// Lets it listen for operators on `address` instead of a unix socket in the lab's folder.
+    #[must_use]
+    pub fn with_admin(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.admin);
         self
     }
 
@@ -92,8 +101,8 @@ impl Agent {
     }
 
     /// The value of `--admin` and `WEIR_ADMIN`.
-    pub fn admin(&self) -> String {
-        format!("unix:{}", self.dir.join("admin.sock").display())
+    pub fn admin(&self) -> &str {
+        &self.admin
     }
 
     /// Where its pins are.
@@ -115,7 +124,7 @@ impl Agent {
             .args(["--workloads".as_ref(), self.workloads().as_os_str()])
             .args(["--state-dir".as_ref(), self.state_dir().as_os_str()])
             .args(["--pin-dir".as_ref(), self.pin_dir().as_os_str()])
-            .args(["--admin", &self.admin()])
+            .args(["--admin", &self.admin])
             .args(["--metrics", &METRICS.to_string()])
             .args(&self.arguments);
         if let Some(root) = cgroup_root() {
@@ -193,7 +202,7 @@ impl Agent {
     /// The command `weir ARGUMENTS` in the node's namespace, with `WEIR_ADMIN` set.
     pub fn cli_command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = self.node.command(weir()?);
-        command.args(arguments).env("WEIR_ADMIN", self.admin());
+        command.args(arguments).env("WEIR_ADMIN", &self.admin);
         Ok(command)
     }
 

@@ -155,7 +155,7 @@ impl Netns {
 }
 
 /// Runs `command` to its end; its standard output.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+pub fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {command:?}"))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);

@@ -30,7 +30,7 @@ use crate::{
     config::Config,
     dataplane,
     state::{StateError, StateFolder},
-    watch::Watch,
+    watch::{Texts, Watch},
 };
 
 /// How long a predecessor's lock may outlast its word that it has released it.
@@ -47,8 +47,16 @@ enum End {
 
 /// Files, followed.
 struct Files {
-    artifacts: Watch,
-    workloads: Watch,
+    artifacts: watch::Receiver<Texts>,
+    workloads: watch::Receiver<Texts>,
+}
+
+impl Files {
+    /// Takes over what they say now.
+    fn read_into(&mut self, sources: &mut Sources) {
+        sources.set_artifacts(&self.artifacts.borrow_and_update());
+        sources.set_workloads(&self.workloads.borrow_and_update());
+    }
 }
 
 /// Everything that is listened on for operators.
@@ -84,10 +92,12 @@ pub(super) async fn live(config: Config) -> anyhow::Result<()> {
 }
 
 fn read_files(config: &Config) -> anyhow::Result<(Files, Sources)> {
-    let files = Files { artifacts: Watch::new(&config.artifacts), workloads: Watch::new(&config.workloads) };
+    let mut files = Files {
+        artifacts: Watch::new(&config.artifacts).follow(),
+        workloads: Watch::new(&config.workloads).follow(),
+    };
     let mut sources = Sources::new(&config.namespace);
-    sources.set_artifacts(files.artifacts.texts());
-    sources.set_workloads(files.workloads.texts());
+    files.read_into(&mut sources);
     let fatal = sources.fatal();
     if !fatal.is_empty() {
         let all: Vec<_> = fatal.iter().map(Finding::to_string).collect();
@@ -194,7 +204,8 @@ async fn serve(
 ) -> End {
     let mut seconds = time::interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ticks = control.ticks();
+    let mut network = Network::default();
+    network.follow(control.ticks());
     loop {
         select! {
             () = signals.next() => return End::Told,
@@ -208,39 +219,55 @@ async fn serve(
                     return End::Succeeded;
                 }
                 answer(control, files, question).await;
-                // Another data plane has other ticks.
-                ticks = control.ticks();
+                network.follow(control.ticks());
             }
-            texts = files.artifacts.changed() => {
-                control.sources().set_artifacts(texts);
+            Ok(()) = files.artifacts.changed() => {
+                files.read_into(control.sources());
                 control.refresh().await;
             }
-            texts = files.workloads.changed() => {
-                control.sources().set_workloads(texts);
+            Ok(()) = files.workloads.changed() => {
+                files.read_into(control.sources());
                 control.refresh().await;
             }
-            changed = network_changed(&mut ticks) => {
-                if changed {
-                    control.refresh().await;
-                }
-            }
+            () = network.changed() => control.refresh().await,
             _ = seconds.tick() => control.tick().await,
         }
     }
 }
 
-/// Waits for the next tick; whether interfaces or routes changed. Without a data plane it waits forever.
-async fn network_changed(ticks: &mut Option<watch::Receiver<Ticks>>) -> bool {
-    let Some(receiver) = ticks else { return std::future::pending().await };
-    let before = receiver.borrow_and_update().network_changes;
-    if receiver.changed().await.is_err() {
-        *ticks = None;
-        return false;
-    }
-    receiver.borrow().network_changes != before
+/// Changes of the network that the kernel's ticks find.
+#[derive(Default)]
+struct Network {
+    ticks: Option<watch::Receiver<Ticks>>,
+    seen: u64,
 }
 
-async fn answer(control: &mut Control, files: &Files, question: Question) {
+impl Network {
+    /// Another data plane has other ticks; they count from 0.
+    fn follow(&mut self, ticks: Option<watch::Receiver<Ticks>>) {
+        let is_same =
+            |other: &watch::Receiver<Ticks>| self.ticks.as_ref().is_some_and(|own| own.same_channel(other));
+        if !ticks.as_ref().is_some_and(is_same) {
+            *self = Self { ticks, seen: 0 };
+        }
+    }
+
+    /// Waits for a change that was not seen; without a data plane forever.
+    async fn changed(&mut self) {
+        let Some(ticks) = &mut self.ticks else { return std::future::pending().await };
+        let Ok(found) = ticks
+            .wait_for(|ticks| ticks.network_changes != self.seen)
+            .await
+            .map(|ticks| ticks.network_changes)
+        else {
+            self.ticks = None;
+            return std::future::pending().await;
+        };
+        self.seen = found;
+    }
+}
+
+async fn answer(control: &mut Control, files: &mut Files, question: Question) {
     // Whoever asked may have gone; then there is nobody to tell.
     match question {
         Question::Gateways(answer) => drop(answer.send(control.gateways())),
@@ -255,8 +282,7 @@ async fn answer(control: &mut Control, files: &Files, question: Question) {
         }
         Question::Yield(answer) => drop(answer.send(control.yield_to_successor())),
         Question::Resume => {
-            control.sources().set_artifacts(files.artifacts.texts());
-            control.sources().set_workloads(files.workloads.texts());
+            files.read_into(control.sources());
             control.resume().await;
         }
         Question::Drain(answer) => drop(answer.send(Ok(()))),

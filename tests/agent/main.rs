@@ -1,0 +1,11 @@
+//! The binary `weir` as its users meet it: its command line, the agent's files, state and admin API.
+//!
+//! [`usage`] needs no rights; what runs an agent needs root.
+
+mod admin;
+mod files;
+mod overrides;
+mod run;
+mod shop;
+mod state;
+mod usage;

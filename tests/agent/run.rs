@@ -1,0 +1,78 @@
+//! Coming, going, and what is left.
+
+use gateway_tests::{Agent, LabPlan};
+
+use crate::shop::{Shop, TCP};
+
+#[test]
+fn an_agent_that_is_gone_leaves_l4_in_place_until_it_is_uninstalled() {
+    let mut shop = Shop::open("gone", &["1.0.3"]);
+    assert_eq!(shop.reached(), ["1.0.3"]);
+    assert!(shop.agent.terminate().unwrap().success());
+    let log = shop.agent.log();
+    assert!(log.contains("weir uninstall --pin-dir"), "its last words name what removes it: {log}");
+    assert_eq!(shop.reached(), ["1.0.3"], "L4 went with the agent");
+    let said = shop.agent.uninstall().unwrap();
+    assert!(said.contains("Removed"), "{said}");
+    assert!(!shop.agent.pin_dir().exists());
+    let again = shop.agent.uninstall().unwrap();
+    assert!(again.contains("Nothing of Weir's is left"), "{again}");
+}
+
+#[test]
+fn a_killed_agent_s_successor_adopts_what_it_finds() {
+    let mut shop = Shop::open("adopt", &["1.0.3", "2.0.1"]);
+    shop.agent.cli(&["weight", "foo-tcp", "(1.0.3)=0%", "(2.0.1)=100%"]).unwrap();
+    shop.agent.kill().unwrap();
+    assert_eq!(shop.reached(), ["2.0.1"], "nobody is there, and the kernel goes on");
+    shop.agent.start().unwrap();
+    assert_eq!(shop.reached(), ["2.0.1"]);
+    let dump = shop.agent.json(&["dump"]).unwrap();
+    assert_eq!(dump["differences"].as_array().map(Vec::len), Some(0), "{dump}");
+}
+
+#[test]
+fn a_port_that_another_program_has_is_a_finding_and_not_taken() {
+    let mut shop = Shop::closed("port", &["1.0.3"]);
+    let port = shop.frontend();
+    let listener = shop.lab.node.run(|| std::net::TcpListener::bind(("0.0.0.0", port.port())).unwrap());
+    shop.agent.start().unwrap();
+    let status = shop.agent.json(&["status"]).unwrap();
+    let codes: Vec<_> =
+        status["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["port-in-use"]);
+    drop(listener);
+    gateway_tests::wait_until(crate::shop::SOON, "the port is taken once it is free", || {
+        shop.agent.json(&["status"]).unwrap()["findings"].as_array().is_some_and(Vec::is_empty)
+    });
+    assert_eq!(shop.reached(), ["1.0.3"]);
+}
+
+#[test]
+fn metrics_or_admin_addresses_in_use_are_named_with_their_flag() {
+    let lab = LabPlan::new("taken").build().unwrap();
+    let agent = Agent::new(&lab).unwrap();
+    agent.write_config(TCP).unwrap();
+    let _listener = lab.node.run(|| std::net::TcpListener::bind("127.0.0.1:9191").unwrap());
+    let output = agent.run_command().unwrap().output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--metrics 127.0.0.1:9191") && error.contains("in use"), "{error}");
+    assert!(!agent.pin_dir().join("v1").exists(), "it touched the kernel before it failed");
+}
+
+#[test]
+fn without_capabilities_it_says_which_it_needs() {
+    let lab = LabPlan::new("caps").build().unwrap();
+    let agent = Agent::new(&lab).unwrap();
+    let command = agent.run_command().unwrap();
+    let arguments: Vec<_> = command.get_args().collect();
+    let mut bare = lab.node.command("setpriv");
+    bare.args(["--bounding-set", "-all", "--inh-caps", "-all", "--"])
+        .arg(command.get_program())
+        .args(arguments);
+    let output = bare.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("CAP_BPF") && error.contains("CAP_NET_ADMIN"), "{error}");
+}
