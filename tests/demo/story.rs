@@ -7,7 +7,7 @@ use gateway_tests::{Name, came_true};
 
 use crate::{
     audit::Audit,
-    kernel,
+    kernel::{self, Counters},
     screen::Screen,
     shares::Shares,
     stage::{INGRESS, NEW, OLD, Stage, TCP, route},
@@ -44,6 +44,9 @@ struct Teller {
     pace: Pace,
     /// Whether Firefox users have a route of their own by now.
     condition: bool,
+    audit: Audit,
+    /// What the audit found, line by line.
+    books: Vec<String>,
 }
 
 /// Tells it on a stage of that name; the stage, with version 2.0.1 alone, is left up.
@@ -58,7 +61,7 @@ pub fn tell(name: &Name, pace: Pace) -> Result<Stage> {
     stage.wait_for_route(OLD, 2)?;
     let audit = Audit::start(&stage)?;
     let traffic = Traffic::start(&stage)?;
-    let mut teller = Teller { stage, traffic, screen, pace, condition: false };
+    let mut teller = Teller { stage, traffic, screen, pace, condition: false, audit, books: Vec::new() };
     teller.watch(0.0)?;
     teller.appear()?;
     teller.try_with_firefox()?;
@@ -71,7 +74,7 @@ pub fn tell(name: &Name, pace: Pace) -> Result<Stage> {
         teller.weigh(weight, why)?;
     }
     teller.remove_old()?;
-    teller.end(audit, began)
+    teller.end(began)
 }
 
 impl Teller {
@@ -109,6 +112,7 @@ impl Teller {
 
     fn remove_old(&mut self) -> Result<()> {
         self.screen.heading(&format!("{OLD} is removed, once the last of its connections has been closed"));
+        self.audit_requests()?;
         self.traffic.leave_old()?;
         self.stage.deploy(&[NEW])?;
         self.stage.wait_for_route(OLD, 0)?;
@@ -140,27 +144,44 @@ impl Teller {
         Shares::measure(&self.traffic, Window { from, to: Instant::now() }, self.condition)
     }
 
-    fn end(mut self, audit: Audit, began: Instant) -> Result<Stage> {
-        self.screen.heading("What it was");
-        let seen = self.traffic.stop()?;
+    /// Audits the ingress gateway while all connections to its pods are open: what is exchanged after the
+    /// agent has let go of one, no hook sees.
+    fn audit_requests(&mut self) -> Result<()> {
+        self.traffic.pause_requests()?;
+        self.books.extend(compare(&self.audit, &self.stage, INGRESS)?);
+        self.traffic.resume_requests();
+        Ok(())
+    }
+
+    fn end(self, began: Instant) -> Result<Stage> {
+        let Self { stage, traffic, mut screen, audit, books, .. } = self;
+        screen.heading("What it was");
+        let seen = traffic.stop()?;
         for (what, journal) in [("requests", &seen.requests), ("connections", &seen.connections)] {
             let tally = journal.tally(|_| true);
             ensure!(tally.failures.is_empty(), "{what} failed: {:?}", tally.failures);
-            self.screen.say(&format!("{} {what}, 0 failed: {:?}", tally.answered(), tally.versions));
+            screen.say(&format!("{} {what}, 0 failed: {:?}", tally.answered(), tally.versions));
         }
-        for gateway in [INGRESS, TCP] {
-            for (route, counters) in audit.compare(&self.stage, gateway)? {
-                self.screen.say(&format!(
-                    "{gateway} {route}: {} packets, {} bytes in, {} packets, {} bytes back: kernel and wire agree",
-                    counters.packets, counters.bytes, counters.reply_packets, counters.reply_bytes
-                ));
-            }
+        for line in books.into_iter().chain(compare(&audit, &stage, TCP)?) {
+            screen.say(&line);
         }
         audit.stop()?;
-        let excerpt = kernel::excerpt(&self.stage.agent.pin_dir(), TCP, &route(NEW))
+        let excerpt = kernel::excerpt(&stage.agent.pin_dir(), TCP, &route(NEW))
             .context("an excerpt of the kernel's counters")?;
         println!("\n{excerpt}\n");
-        self.screen.say(&format!("All of it in {:.0} s.", began.elapsed().as_secs_f64()));
-        Ok(self.stage)
+        screen.say(&format!("All of it in {:.0} s.", began.elapsed().as_secs_f64()));
+        Ok(stage)
     }
+}
+
+/// Compares the kernel's counters of `gateway` with what was on the wires; a line per route.
+fn compare(audit: &Audit, stage: &Stage, gateway: &str) -> Result<Vec<String>> {
+    let describe = |(route, counters): (String, Counters)| {
+        let Counters { packets, bytes, reply_packets, reply_bytes } = counters;
+        format!(
+            "{gateway} {route}: {packets} packets, {bytes} bytes in, {reply_packets} packets, {reply_bytes} bytes \
+             back: kernel and wire agree"
+        )
+    };
+    Ok(audit.compare(stage, gateway)?.into_iter().map(describe).collect())
 }

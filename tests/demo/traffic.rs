@@ -77,6 +77,16 @@ impl Traffic {
         (open.count(), self.held.iter().map(|held| held.broken().len()).sum())
     }
 
+    /// Sends no requests for a while; connections stay open.
+    pub fn pause_requests(&self) -> Result<()> {
+        self.requests.pause().map_err(anyhow::Error::msg)
+    }
+
+    /// Goes on.
+    pub fn resume_requests(&self) {
+        self.requests.resume();
+    }
+
     /// Requests so far.
     pub fn requests(&self) -> &Journal {
         self.requests.journal()

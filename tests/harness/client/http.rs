@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::journal::{Answer, Journal, Record};
-use crate::netns::Netns;
+use crate::{netns::Netns, wait::came_true};
 
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,10 +62,18 @@ pub fn get(from: &Netns, to: SocketAddr, path: &str, asker: Asker) -> Result<Res
 /// Requests at a steady rate over connections that are kept alive, until stopped.
 #[derive(Debug)]
 pub struct HttpLoad {
-    journal: Journal,
-    opened: Arc<AtomicU64>,
-    stop: watch::Sender<bool>,
+    log: Log,
+    connections: u64,
+    order: watch::Sender<Order>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What all connections are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Ask,
+    Pause,
+    Stop,
 }
 
 impl HttpLoad {
@@ -78,43 +86,58 @@ impl HttpLoad {
         connections: usize,
         per_second: u32,
     ) -> Self {
-        let journal = Journal::default();
-        let records = journal.clone();
-        let opened = Arc::new(AtomicU64::new(0));
-        let opening = Arc::clone(&opened);
-        let (stop, stopped) = watch::channel(false);
+        let log = Log::default();
+        let shared = log.clone();
+        let (order, orders) = watch::channel(Order::Ask);
         let askers = askers.to_vec();
+        let all = (askers.len() * connections) as u64;
         let thread = from.spawn_async("http-load", move || async move {
             let mut tasks = JoinSet::new();
             for asker in askers {
                 for _ in 0..connections {
-                    let log = Log { records: records.clone(), opened: Arc::clone(&opening) };
-                    tasks.spawn(keep_asking(to, asker, per_second, log, stopped.clone()));
+                    tasks.spawn(keep_asking(to, asker, per_second, shared.clone(), orders.clone()));
                 }
             }
             while tasks.join_next().await.is_some() {}
         });
-        Self { journal, opened, stop, thread: Some(thread) }
+        Self { log, connections: all, order, thread: Some(thread) }
     }
 
     /// What it saw so far.
     pub fn journal(&self) -> &Journal {
-        &self.journal
+        &self.log.records
+    }
+
+    /// Sends no more requests until [`HttpLoad::resume`], and waits for the answers that are due; connections
+    /// stay open.
+    ///
+    /// # Errors
+    /// Where answers do not come.
+    pub fn pause(&self) -> Result<(), String> {
+        self.order.send_replace(Order::Pause);
+        let quiet =
+            came_true(PATIENCE + PATIENCE, || self.log.paused.load(Ordering::Relaxed) == self.connections);
+        if quiet { Ok(()) } else { Err(format!("still waiting for answers after {:?}", PATIENCE + PATIENCE)) }
+    }
+
+    /// Goes on after [`HttpLoad::pause`].
+    pub fn resume(&self) {
+        self.order.send_replace(Order::Ask);
     }
 
     /// Connections opened so far: more than it was started with where the server closed some.
     pub fn opened(&self) -> u64 {
-        self.opened.load(Ordering::Relaxed)
+        self.log.opened.load(Ordering::Relaxed)
     }
 
     /// Sends no more requests and waits for the answers that are due.
     pub fn stop(mut self) -> Journal {
         self.finish();
-        self.journal.clone()
+        self.log.records.clone()
     }
 
     fn finish(&mut self) {
-        let _ = self.stop.send(true);
+        let _ = self.order.send(Order::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -128,9 +151,13 @@ impl Drop for HttpLoad {
 }
 
 /// What a load writes down.
+#[derive(Clone, Debug, Default)]
 struct Log {
     records: Journal,
+    /// Connections opened.
     opened: Arc<AtomicU64>,
+    /// Connections that pause.
+    paused: Arc<AtomicU64>,
 }
 
 async fn keep_asking(
@@ -138,12 +165,26 @@ async fn keep_asking(
     asker: Asker,
     per_second: u32,
     log: Log,
-    stopped: watch::Receiver<bool>,
+    mut orders: watch::Receiver<Order>,
 ) {
     let mut tick = interval(Duration::from_secs(1) / per_second);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connection: Option<SendRequest<Empty<Bytes>>> = None;
-    while !*stopped.borrow() {
+    loop {
+        let order = *orders.borrow_and_update();
+        match order {
+            Order::Ask => {}
+            Order::Pause => {
+                log.paused.fetch_add(1, Ordering::Relaxed);
+                let changed = orders.changed().await;
+                log.paused.fetch_sub(1, Ordering::Relaxed);
+                if changed.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Order::Stop => return,
+        }
         tick.tick().await;
         let began = Instant::now();
         let outcome = exchange(&mut connection, to, asker, &log.opened).await;
