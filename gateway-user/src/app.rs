@@ -39,16 +39,12 @@ pub fn uninstall(pin_dir: &Path) -> anyhow::Result<String> {
     if removed == dataplane::Removed::default() {
         return Ok(format!("Nothing of Weir's is left below {}.\n", pin_dir.display()));
     }
-    let mut text = format!(
-        "Removed from {}: {} programs' links, {maps} maps, {rings} rings.\n",
+    let mut lines = vec![format!(
+        "Removed from {}: {} links, {maps} maps, {rings} rings.\n",
         pin_dir.display(),
         links.len()
-    );
-    for address in local_routes {
-        text += &format!("Removed the local route to {address}.\n");
-    }
-    if let Some(cgroup) = cgroup {
-        text += &format!("Removed the cgroup {}.\n", cgroup.display());
-    }
-    Ok(text)
+    )];
+    lines.extend(local_routes.iter().map(|address| format!("Removed the local route to {address}.\n")));
+    lines.extend(cgroup.iter().map(|cgroup| format!("Removed the cgroup {}.\n", cgroup.display())));
+    Ok(lines.concat())
 }

@@ -43,9 +43,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             output::print(&app::uninstall(&pin_dir)?)?;
             Ok(ExitCode::SUCCESS)
         }
-        command => {
+        Command::Ask(ask) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(commands::ask(command))
+            runtime.block_on(commands::answer(ask))
         }
     }
 }

@@ -135,6 +135,9 @@ impl StateFolder {
     }
 
     /// Replaces the document. On return it is on disk; on an error the old one still is.
+    ///
+    /// # Panics
+    /// Without the lock.
     pub fn store<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
         assert!(self.held, "the state folder is written by the holder of its lock only");
         let bytes = document::encode(value)

@@ -169,7 +169,7 @@ fn files(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
     for path in paths {
         match fs::read_dir(path) {
             Ok(entries) => {
-                files.extend(entries.flatten().map(|entry| entry.path()).filter(|path| counts(path)))
+                files.extend(entries.flatten().map(|entry| entry.path()).filter(|path| counts(path)));
             }
             Err(_) => drop(files.insert(path.clone())),
         }
@@ -196,9 +196,9 @@ fn read(paths: &[PathBuf]) -> Texts {
 }
 
 fn read_text(path: &Path) -> Result<Arc<str>, ReadError> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ReadError::Missing,
-        _ => ReadError::Unreadable(error.to_string()),
+    let bytes = fs::read(path).map_err(|error| {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        if is_missing { ReadError::Missing } else { ReadError::Unreadable(error.to_string()) }
     })?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text.into()),

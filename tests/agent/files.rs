@@ -20,7 +20,7 @@ fn a_new_version_gets_a_route_at_0_within_half_a_second_and_no_connection() {
     shop.show(&["1.0.3", "2.0.1"]);
     wait_until(SOON, "an endpoint of 2.0.1", || {
         shop.route("(2.0.1)")
-            .is_some_and(|route| route["endpoints"].as_array().is_some_and(|all| all.len() == 1))
+            .is_some_and(|route| route["endpoints"].as_array().is_some_and(|all| !all.is_empty()))
     });
     let took = changed.elapsed();
     assert_eq!(shop.weight("(2.0.1)").0, "0%");

@@ -13,6 +13,7 @@ use super::{
     auth::Writers,
     question::{Agent, AgentGone, GatewayName, Question, Refusal},
     server::{Connection, Reply, Service, error, json},
+    views::GatewayView,
 };
 
 /// Largest body of a request, in bytes.
@@ -88,7 +89,10 @@ impl ApiConnection {
                 let all = agent.ask(Question::Gateways).await?;
                 let found =
                     all.iter().find(|gateway| (&*gateway.namespace, &*gateway.name) == (*namespace, *name));
-                found.map_or_else(|| Err(unknown(namespace, name, all.iter().map(|g| g.key())).into()), ok)
+                found.map_or_else(
+                    || Err(unknown(namespace, name, all.iter().map(GatewayView::key)).into()),
+                    ok,
+                )
             }
             (Method::GET, ["v1", "stats"]) => ok(&agent.ask(Question::Stats).await??),
             (Method::GET, ["v1", "dump"]) => ok(&agent.ask(Question::Dump).await??),

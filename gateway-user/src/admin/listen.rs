@@ -92,9 +92,11 @@ pub fn listen_admin(address: &AdminAddress, taking: Taking) -> Result<Listener, 
 
 /// Listens on TCP, for `flag`.
 pub fn listen_tcp(flag: &'static str, address: SocketAddr, taking: Taking) -> Result<Listener, ListenError> {
-    let fail = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => ListenError::InUse { flag, address: address.to_string() },
-        _ => ListenError::Io { flag, address: address.to_string(), source },
+    let fail = |source: io::Error| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            return ListenError::InUse { flag, address: address.to_string() };
+        }
+        ListenError::Io { flag, address: address.to_string(), source }
     };
     let open = |shared: bool| {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

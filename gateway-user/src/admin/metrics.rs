@@ -1,4 +1,4 @@
-//! `/metrics` (OpenMetrics text), `/healthz` and `/readyz`. Nothing here writes.
+//! `/metrics` (`OpenMetrics` text), `/healthz` and `/readyz`. Nothing here writes.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -71,10 +71,11 @@ impl Health {
     }
 
     async fn metrics(&self) -> Reply {
-        let stats = time::timeout(PATIENCE, self.0.ask(Question::Stats)).await;
-        match (self.status().await, stats) {
-            (Some(status), Ok(Ok(Ok(stats)))) => {
-                with_body(StatusCode::OK, OPEN_METRICS, render(status, stats))
+        let (agent, counters) =
+            tokio::join!(self.status(), time::timeout(PATIENCE, self.0.ask(Question::Stats)));
+        match (agent, counters) {
+            (Some(agent), Ok(Ok(Ok(counters)))) => {
+                with_body(StatusCode::OK, OPEN_METRICS, render(agent, counters))
             }
             (None, _) | (_, Err(_) | Ok(Err(_))) => {
                 error(StatusCode::SERVICE_UNAVAILABLE, "the agent does not answer")
@@ -84,10 +85,10 @@ impl Health {
     }
 }
 
-/// The metrics as OpenMetrics text.
-pub fn render(status: StatusView, stats: StatsView) -> String {
+/// The metrics as `OpenMetrics` text.
+fn render(agent: StatusView, counters: StatsView) -> String {
     let mut registry = Registry::with_prefix("weir");
-    registry.register_collector(Box::new(Reading { status, stats }));
+    registry.register_collector(Box::new(Reading { agent, counters }));
     let mut out = String::new();
     text::encode(&mut out, &registry).expect("writing to a String does not fail");
     out
@@ -96,10 +97,12 @@ pub fn render(status: StatusView, stats: StatsView) -> String {
 /// One reading of everything.
 #[derive(Debug)]
 struct Reading {
-    status: StatusView,
-    stats: StatsView,
+    agent: StatusView,
+    counters: StatsView,
 }
 
+/// What is counted client → endpoint, and what comes back.
+type Sides = [fn(&Traffic) -> u64; 2];
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl Collector for Reading {
@@ -112,7 +115,7 @@ impl Collector for Reading {
 
 impl Reading {
     fn encode_agent(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let status = &self.status;
+        let status = &self.agent;
         encoder
             .encode_descriptor("build", "What is running", None, MetricType::Info)?
             .encode_info(&[("version", status.version.as_str())])?;
@@ -121,7 +124,7 @@ impl Reading {
             ("generation", "Changes worked out since start", status.generation),
             ("generation_in_force", "Newest generation in force", status.generation_in_force),
             ("gateways", "Gateways", status.gateways as u64),
-            ("open_client_connections", "Client connections at L7", self.stats.open_connections),
+            ("open_client_connections", "Client connections at L7", self.counters.open_connections),
         ];
         for (name, help, value) in gauges {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
@@ -141,10 +144,10 @@ impl Reading {
     fn encode_packets(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let mut metric =
             encoder.encode_descriptor("verdicts", "Packets by verdict", None, MetricType::Counter)?;
-        for (verdict, count) in &self.stats.verdicts {
+        for (verdict, count) in &self.counters.verdicts {
             counter(&mut metric, &[("verdict", verdict.as_str())], *count)?;
         }
-        let of_gateways = || self.stats.gateways.iter().map(|gateway| (labels(gateway), gateway.client));
+        let of_gateways = || self.counters.gateways.iter().map(|gateway| (labels(gateway), gateway.client));
         let of_routes = || self.routes().map(|(labels, route)| (labels, route.traffic));
         let of_endpoints = || {
             self.routes().flat_map(|(labels, route)| {
@@ -185,14 +188,14 @@ impl Reading {
         }
         let help = "Requests to a gateway that no route took";
         let mut metric = encoder.encode_descriptor("unrouted_requests", help, None, MetricType::Counter)?;
-        for gateway in &self.stats.gateways {
+        for gateway in &self.counters.gateways {
             for (status, count) in &gateway.unrouted_requests {
                 counter(&mut metric, &with(&labels(gateway), "status", status), *count)?;
             }
         }
         let help = "Requests and connections refused for what they are";
         let mut metric = encoder.encode_descriptor("refused_requests", help, None, MetricType::Counter)?;
-        for (reason, count) in &self.stats.refused_requests {
+        for (reason, count) in &self.counters.refused_requests {
             counter(&mut metric, &[("reason", reason.as_str())], *count)?;
         }
         let help = "Time from a request's head to its answer's head";
@@ -218,7 +221,7 @@ impl Reading {
     }
 
     fn routes(&self) -> impl Iterator<Item = (Labels<'_>, &RouteStats)> {
-        self.stats.gateways.iter().flat_map(|gateway| {
+        self.counters.gateways.iter().flat_map(|gateway| {
             gateway.routes.iter().map(|route| (with(&labels(gateway), "route", &route.name), route))
         })
     }
@@ -230,7 +233,7 @@ fn encode_traffic<'a, I: Iterator<Item = (Labels<'a>, Traffic)>>(
     help: &str,
     of: impl Fn() -> I,
 ) -> fmt::Result {
-    let sides: [(&str, Option<&Unit>, [fn(&Traffic) -> u64; 2]); 2] = [
+    let sides: [(&str, Option<&Unit>, Sides); 2] = [
         ("_packets", None, [|traffic| traffic.packets, |traffic| traffic.reply_packets]),
         // The encoder adds the unit to the name.
         ("", Some(&Unit::Bytes), [|traffic| traffic.bytes, |traffic| traffic.reply_bytes]),

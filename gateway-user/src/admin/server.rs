@@ -121,6 +121,7 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
 }
 
 /// An answer that says what went wrong.
+#[expect(clippy::needless_pass_by_value, reason = "takes errors and texts alike")]
 pub(super) fn error(status: StatusCode, what: impl ToString) -> Reply {
     json(status, &ErrorView { error: what.to_string() })
 }

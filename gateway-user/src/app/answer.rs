@@ -146,7 +146,7 @@ pub(super) fn stats(kernel: &dataplane::Stats, proxy: &proxy::Stats, resolved: &
         let status = class(of.status);
         match &of.gateway {
             Some(gateway) => {
-                *gateways.entry(gateway.clone()).or_default().unrouted.entry(status).or_default() += of.count
+                *gateways.entry(gateway.clone()).or_default().unrouted.entry(status).or_default() += of.count;
             }
             None => *refused.entry(of.reason.to_owned()).or_default() += of.count,
         }

@@ -93,7 +93,7 @@ impl Sources {
     }
 }
 
-fn update<T: PartialEq, K>(
+fn update<T, K>(
     files: &mut Files<T>,
     texts: &Texts,
     parse: impl Fn(&str, &str) -> (Vec<T>, Vec<Finding>),

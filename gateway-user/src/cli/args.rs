@@ -26,6 +26,20 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent: load the programs, follow the files, serve until told to stop
     Run(Box<RunArgs>),
+    /// Ask a running agent.
+    #[command(flatten)]
+    Ask(Ask),
+    /// Detach and unpin everything of Weir's; needs no agent, and may be repeated
+    Uninstall {
+        /// Where the agent pinned its maps and programs
+        #[arg(long, value_name = "DIR", default_value = DEFAULT_PINS)]
+        pin_dir: PathBuf,
+    },
+}
+
+/// A command that a running agent answers.
+#[derive(Debug, Subcommand)]
+pub enum Ask {
     /// List gateways with their routes, weights and where each value comes from
     Get {
         /// Only this gateway
@@ -112,12 +126,6 @@ pub enum Command {
         remote: RemoteArgs,
         #[command(flatten)]
         output: OutputArgs,
-    },
-    /// Detach and unpin everything of Weir's; needs no agent, and may be repeated
-    Uninstall {
-        /// Where the agent pinned its maps and programs
-        #[arg(long, value_name = "DIR", default_value = DEFAULT_PINS)]
-        pin_dir: PathBuf,
     },
 }
 

@@ -54,12 +54,12 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, parts: &[&str], body: Option<Bytes>) -> anyhow::Result<Value> {
-        let path: String =
-            parts.iter().map(|part| format!("/{}", utf8_percent_encode(part, SEGMENT))).collect();
+        let parts: Vec<_> = parts.iter().map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
+        let path = format!("/v1/{}", parts.join("/"));
         let deadline = Instant::now() + HANDING_OVER;
         loop {
             // Every question may be asked twice: a change sets values, it does not add to them.
-            match self.attempt(method.clone(), &format!("/v1{path}"), body.clone()).await {
+            match self.attempt(method.clone(), &path, body.clone()).await {
                 Ok(value) => return Ok(value),
                 Err(Attempt::Again(_)) if Instant::now() < deadline => sleep(PAUSE).await,
                 Err(Attempt::Again(error) | Attempt::Final(error)) => return Err(error),
@@ -124,16 +124,16 @@ impl Client {
 
     fn unreachable(&self, error: &io::Error) -> Attempt {
         let admin = &self.admin;
-        Attempt::Final(match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow!(
-                "no agent answers at {admin}; start one with `weir run`, or say where it is with --admin or WEIR_ADMIN"
-            ),
-            io::ErrorKind::PermissionDenied => {
-                anyhow!(
-                    "{admin} is for the agent's own user only; run this command as that user (root, mostly)"
-                )
-            }
-            _ => anyhow!("no agent can be reached at {admin}: {error}"),
+        let is = |kind| error.kind() == kind;
+        Attempt::Final(if is(io::ErrorKind::NotFound) || is(io::ErrorKind::ConnectionRefused) {
+            anyhow!(
+                "no agent answers at {admin}; start one with `weir run`, or say where it is with --admin or \
+                 WEIR_ADMIN"
+            )
+        } else if is(io::ErrorKind::PermissionDenied) {
+            anyhow!("{admin} is for the agent's own user only; run this command as that user (root, mostly)")
+        } else {
+            anyhow!("no agent can be reached at {admin}: {error}")
         })
     }
 }

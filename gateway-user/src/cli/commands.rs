@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    args::{Command, OutputArgs, RemoteArgs},
+    args::{Ask, OutputArgs, RemoteArgs},
     client::Client,
     output, table, top,
 };
@@ -24,34 +24,33 @@ struct Named {
     name: String,
 }
 
-/// Does `command`, which is neither `run` nor `uninstall`.
-pub(super) async fn ask(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Get { gateway, remote, output } => get(gateway, &remote, output).await,
-        Command::Describe { gateway, remote, output } => {
+/// Does what is asked, and prints the answer.
+pub(super) async fn answer(ask: Ask) -> anyhow::Result<ExitCode> {
+    match ask {
+        Ask::Get { gateway, remote, output } => get(gateway, &remote, output).await,
+        Ask::Describe { gateway, remote, output } => {
             let value = gateway_of(&remote, &named(&gateway, &remote)?).await?;
             output::show(output.output, &value, |value| Ok(table::description(&read(value)?)))
         }
-        Command::Weight { gateway, weights, rebalance, remote, output } => {
+        Ask::Weight { gateway, weights, rebalance, remote, output } => {
             set_weights(&named(&gateway, &remote)?, weights, rebalance, &remote, output).await
         }
-        Command::Condition { gateway, route, condition, strength, clear, remote, output } => {
+        Ask::Condition { gateway, route, condition, strength, clear, remote, output } => {
             let condition = if clear { Some(String::new()) } else { condition };
             let change =
                 SetCondition { route: route.0, condition, strength: strength.map(|s| s.to_string()) };
             change_condition(&named(&gateway, &remote)?, change, &remote, output).await
         }
-        Command::Top { gateway, once, interval, remote, output } => {
+        Ask::Top { gateway, once, interval, remote, output } => {
             let gateway = gateway.map(|gateway| named(&gateway, &remote)).transpose()?;
             let gateway = gateway.map(|Named { namespace, name }| (namespace, name));
             top::show(&Client::new(&remote), gateway, (!once).then_some(interval), output.output).await
         }
-        Command::Dump { remote, output } => return dump(&remote, output).await,
-        Command::Status { remote, output } => {
+        Ask::Dump { remote, output } => return dump(&remote, output).await,
+        Ask::Status { remote, output } => {
             let value = Client::new(&remote).get(&["status"]).await?;
             output::show(output.output, &value, |value| Ok(table::status(&read(value)?)))
         }
-        Command::Run(_) | Command::Uninstall { .. } => unreachable!("these ask nobody"),
     }
     .map(|()| ExitCode::SUCCESS)
 }

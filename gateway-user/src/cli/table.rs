@@ -49,7 +49,7 @@ pub(super) fn gateways(gateways: &[GatewayView]) -> String {
         ];
         let mut rows: Vec<_> = gateway.routes.iter().map(|route| row(head.clone(), route)).collect();
         if rows.is_empty() {
-            rows.push(row_of(head, ["<none>", "-", "-", "-", "-", "-"].map(str::to_owned)));
+            rows.push(joined(head, ["<none>", "-", "-", "-", "-", "-"].map(str::to_owned)));
         }
         // A gateway's own columns are said once.
         for row in rows.iter_mut().skip(1) {
@@ -68,27 +68,23 @@ fn row(head: [String; 4], route: &RouteView) -> [String; 10] {
         format!("{} (now {})", route.weight.value, route.in_force)
     };
     let condition = route.condition.as_ref();
-    row_of(
+    let strength = route.strength.as_ref().filter(|_| condition.is_some());
+    joined(
         head,
         [
             route.name.clone(),
             weight,
             route.weight.origin.clone(),
             or_dash(condition.map(|condition| condition.value.clone())),
-            or_dash(
-                route
-                    .strength
-                    .as_ref()
-                    .filter(|_| condition.is_some())
-                    .map(|strength| strength.value.clone()),
-            ),
+            or_dash(strength.map(|strength| strength.value.clone())),
             format!("{ready}/{}", route.endpoints.len()),
         ],
     )
 }
 
-fn row_of([a, b, c, d]: [String; 4], [e, f, g, h, i, j]: [String; 6]) -> [String; 10] {
-    [a, b, c, d, e, f, g, h, i, j]
+fn joined(gateway: [String; 4], route: [String; 6]) -> [String; 10] {
+    let mut cells = gateway.into_iter().chain(route);
+    std::array::from_fn(|_| cells.next().expect("4 and 6 are 10"))
 }
 
 /// Everything about one gateway.
@@ -221,7 +217,8 @@ fn findings(findings: &[FindingView]) -> String {
 
 fn pairs(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    pairs.iter().map(|(name, value)| format!("{:<1$}  {value}\n", format!("{name}:"), width + 1)).collect()
+    let lines = pairs.iter().map(|(name, value)| format!("{:<1$}  {value}\n", format!("{name}:"), width + 1));
+    lines.collect::<Vec<_>>().concat()
 }
 
 fn or_dash(text: Option<String>) -> String {

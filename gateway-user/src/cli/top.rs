@@ -71,7 +71,7 @@ fn totals(stats: &StatsView) -> String {
             let c = Counts::of(route);
             let name = format!("{}/{}", gateway.namespace, gateway.name);
             let numbers = [c.connections, c.requests, c.errors, c.packets].map(|n| n.to_string());
-            row(name, route, numbers, [bytes(c.bytes_in as f64), bytes(c.bytes_out as f64)])
+            row(name, route, numbers, [bytes(number(c.bytes_in)), bytes(number(c.bytes_out))])
         })
     });
     table::plain(HEADER, rows)
@@ -90,7 +90,7 @@ fn rates(before: &StatsView, now: &StatsView) -> String {
             let key = (&gateway.namespace, &gateway.name, &route.name);
             let then = earlier.get(&key).copied().unwrap_or_default();
             let c = Counts::of(route);
-            let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+            let rate = |now: u64, then: u64| number(now.saturating_sub(then)) / seconds;
             let numbers = [
                 rate(c.connections, then.connections),
                 rate(c.requests, then.requests),
@@ -106,9 +106,10 @@ fn rates(before: &StatsView, now: &StatsView) -> String {
     table::plain(HEADER, rows)
 }
 
-fn row(gateway: String, route: &RouteStats, [a, b, c, d]: [String; 4], [e, f]: [String; 2]) -> [String; 9] {
+fn row(gateway: String, route: &RouteStats, counts: [String; 4], sizes: [String; 2]) -> [String; 9] {
     let weight = if route.weight.is_empty() { "gone".to_owned() } else { route.weight.clone() };
-    [gateway, route.name.clone(), weight, a, b, c, d, e, f]
+    let mut cells = [gateway, route.name.clone(), weight].into_iter().chain(counts).chain(sizes);
+    std::array::from_fn(|_| cells.next().expect("3, 4 and 2 are 9"))
 }
 
 /// The numbers that are shown of a route.
@@ -134,6 +135,11 @@ impl Counts {
             bytes_out: route.traffic.reply_bytes,
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn number(count: u64) -> f64 {
+    count as f64
 }
 
 fn bytes(count: f64) -> String {

@@ -103,6 +103,7 @@ fn parse_weight(text: &str) -> Result<Weight, Refusal> {
     text.parse().map_err(|error: gateway_model::weight::WeightError| Refusal::Invalid(error.to_string()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn refuse(error: ChangeError) -> Refusal {
     let text = error.to_string();
     match error {
