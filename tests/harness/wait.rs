@@ -30,3 +30,23 @@ pub fn came_true(deadline: Duration, mut condition: impl FnMut() -> bool) -> boo
         thread::sleep(LOOK);
     }
 }
+
+/// A rhythm: what is done in it is begun at even distances, however long each takes.
+#[derive(Debug)]
+pub struct Beat {
+    every: Duration,
+    next: Instant,
+}
+
+impl Beat {
+    /// Beats `every` so often, for the first time right away.
+    pub fn new(every: Duration) -> Self {
+        Self { every, next: Instant::now() }
+    }
+
+    /// Waits for the next beat; beats that were missed are not made up for.
+    pub fn wait(&mut self) {
+        thread::sleep(self.next.saturating_duration_since(Instant::now()));
+        self.next = Instant::now().max(self.next) + self.every;
+    }
+}

@@ -32,7 +32,7 @@ fn format() -> Result<()> {
 }
 
 fn lints() -> Result<()> {
-    let workspace = ["clippy", "--workspace", "--exclude", "gateway-ebpf", "--all-targets", "--all-features"];
+    let workspace = ["clippy", "--workspace", "--exclude", "gateway-ebpf", "--all-targets"];
     show(cargo(&workspace)?.args(["--", "-D", "warnings"]))
 }
 
