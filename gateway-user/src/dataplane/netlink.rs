@@ -49,6 +49,8 @@ impl Netlink {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
+        // Dumps are filtered by the kernel: a node may hold a million routes that are not ours.
+        socket.set_netlink_get_strict_chk(true)?;
         Ok(Self { socket, sequence: 0 })
     }
 
@@ -137,18 +139,26 @@ impl Netlink {
     }
 
     fn own_routes(&mut self) -> io::Result<Vec<RouteMessage>> {
-        let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
-        let answers = self.request(message, NLM_F_REQUEST | NLM_F_DUMP)?;
-        let ours = |route: &RouteMessage| {
-            route.header.protocol == RouteProtocol::from(PROTOCOL) && route.header.kind == RouteType::Local
-        };
-        Ok(answers
-            .into_iter()
-            .filter_map(|answer| {
+        let mut routes = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut message = RouteMessage::default();
+            message.header.address_family = family;
+            message.header.table = TABLE_LOCAL;
+            message.header.protocol = RouteProtocol::from(PROTOCOL);
+            message.header.kind = RouteType::Local;
+            let request = RouteNetlinkMessage::GetRoute(message);
+            let answers = match self.request(request, NLM_F_REQUEST | NLM_F_DUMP) {
+                // A kernel without that family.
+                Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => continue,
+                answers => answers?,
+            };
+            routes.extend(answers.into_iter().filter_map(|answer| {
                 let RouteNetlinkMessage::NewRoute(route) = answer else { return None };
-                ours(&route).then_some(route)
-            })
-            .collect())
+                let ours = route.header.protocol == RouteProtocol::from(PROTOCOL);
+                (ours && route.header.kind == RouteType::Local).then_some(route)
+            }));
+        }
+        Ok(routes)
     }
 
     /// Sends one request and collects its answers.
