@@ -70,3 +70,6 @@ fn hash_address(seed: u64, address: IpAddr) -> u64 {
         IpAddr::V6(address) => hash::bytes(seed, &address.octets()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,3 +96,6 @@ impl TryFrom<String> for Condition {
         Self::parse(&text)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

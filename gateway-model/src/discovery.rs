@@ -47,12 +47,12 @@ pub struct KeptRoute {
     pub since: u64,
     /// The weight in the file when `weight` was recorded: as long as it stays, the file has nothing new to say.
     pub declared: Option<Weight>,
-    /// Since when no workload of it exists.
+    /// Since when no workload of it exists, and the file does not list it.
     pub gone_since: Option<u64>,
     /// A condition given (or taken away) at run time.
     pub condition: Option<Override<Option<Condition>>>,
-    /// A strength given at run time.
-    pub strength: Option<Override<Weight>>,
+    /// A strength given at run time; `None` in it: the default.
+    pub strength: Option<Override<Option<Weight>>>,
 }
 
 /// A value given at run time. It holds until the file says something else than it did then.
@@ -61,7 +61,7 @@ pub struct Override<T> {
     /// The value.
     pub value: T,
     /// What the file said when it was given.
-    pub base: Option<T>,
+    pub base: T,
     /// When it was given, seconds since 1970.
     pub since: u64,
 }

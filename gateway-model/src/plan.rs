@@ -175,3 +175,6 @@ fn plan_ring(
     inputs.insert(key, input);
     ring
 }
+
+#[cfg(test)]
+mod tests;

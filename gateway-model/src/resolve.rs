@@ -99,7 +99,7 @@ pub struct ResolvedRoute {
     pub endpoints: Vec<Endpoint>,
     /// As declared; `None` where only the selector knows it.
     pub declared: Option<Route>,
-    /// Since when no workload of it exists.
+    /// Since when no workload of it exists, and the file does not list it.
     pub gone_since: Option<u64>,
 }
 

@@ -111,3 +111,6 @@ impl TryFrom<String> for Selector {
         Self::parse(&text)
     }
 }
+
+#[cfg(test)]
+mod tests;

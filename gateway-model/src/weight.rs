@@ -211,3 +211,6 @@ impl TryFrom<String> for Weight {
         text.parse()
     }
 }
+
+#[cfg(test)]
+mod tests;

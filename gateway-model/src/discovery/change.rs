@@ -138,12 +138,12 @@ impl Kept {
         let file = route.declared.as_ref();
         let entry = self.gateway(declared).routes.entry(route.name.clone()).or_default();
         if let ConditionChange::Set(value) = condition {
-            let base = Some(file.and_then(|file| file.condition.clone()));
+            let base = file.and_then(|file| file.condition.clone());
             entry.condition = Some(Override { value, base, since: now });
         }
         if let Some(value) = strength {
             let base = file.and_then(|file| file.condition_strength);
-            entry.strength = Some(Override { value, base, since: now });
+            entry.strength = Some(Override { value: Some(value), base, since: now });
         }
         Ok(())
     }

@@ -78,14 +78,8 @@ impl Life<'_> {
     fn bury(&self, routes: &mut BTreeMap<RouteName, KeptRoute>, notes: &mut Vec<String>) -> bool {
         let mut gone = false;
         routes.retain(|name, route| {
-            if self.found.contains_key(name) {
+            if self.found.contains_key(name) || self.listing(name).is_some() {
                 route.gone_since = None;
-                return true;
-            }
-            if self.listing(name).is_some() {
-                if name.is_group() {
-                    route.gone_since.get_or_insert(self.now);
-                }
                 return true;
             }
             let since = *route.gone_since.get_or_insert(self.now);

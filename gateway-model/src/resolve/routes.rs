@@ -111,7 +111,7 @@ fn find_all(
 /// Drops what was given at run time where the file says something new.
 fn follow_file(name: &RouteName, listed: Option<&Route>, route: &mut KeptRoute, notes: &mut Vec<String>) {
     let condition = listed.and_then(|listed| listed.condition.clone());
-    if is_outdated(route.condition.as_ref(), Some(&condition)) {
+    if is_outdated(route.condition.as_ref(), &condition) {
         route.condition = None;
         let said = condition.map_or_else(|| "none".to_owned(), |condition| format!("`{condition}`"));
         notes.push(format!(
@@ -119,7 +119,7 @@ fn follow_file(name: &RouteName, listed: Option<&Route>, route: &mut KeptRoute, 
         ));
     }
     let strength = listed.and_then(|listed| listed.condition_strength);
-    if is_outdated(route.strength.as_ref(), strength.as_ref()) {
+    if is_outdated(route.strength.as_ref(), &strength) {
         route.strength = None;
         notes.push(format!(
             "route {name}: the file's strength changed and replaces the one given at run time"
@@ -127,8 +127,8 @@ fn follow_file(name: &RouteName, listed: Option<&Route>, route: &mut KeptRoute, 
     }
 }
 
-fn is_outdated<T: PartialEq>(given: Option<&Override<T>>, file: Option<&T>) -> bool {
-    given.is_some_and(|given| given.base.as_ref() != file)
+fn is_outdated<T: PartialEq>(given: Option<&Override<T>>, file: &T) -> bool {
+    given.is_some_and(|given| given.base != *file)
 }
 
 fn describe(
@@ -143,13 +143,13 @@ fn describe(
             (None, Some(condition)) => (Some(condition.clone()), Origin::File),
             (None, None) => (None, Origin::Discovery),
         };
-    let (strength, strength_origin) =
-        match (&route.strength, listed.and_then(|listed| listed.condition_strength), &condition) {
-            (Some(given), ..) => (given.value, Origin::Cli),
-            (None, Some(strength), _) => (strength, Origin::File),
-            (None, None, Some(_)) => (Weight::FULL, condition_origin),
-            (None, None, None) => (Weight::ZERO, Origin::Discovery),
-        };
+    let given = route.strength.as_ref().and_then(|given| given.value);
+    let (strength, strength_origin) = match (given, listed.and_then(|listed| listed.condition_strength)) {
+        (Some(strength), _) => (strength, Origin::Cli),
+        (None, Some(strength)) => (strength, Origin::File),
+        (None, None) if condition.is_some() => (Weight::FULL, condition_origin),
+        (None, None) => (Weight::ZERO, Origin::Discovery),
+    };
     ResolvedRoute {
         name: name.clone(),
         weight: route.weight,

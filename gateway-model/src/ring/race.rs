@@ -105,6 +105,9 @@ fn is_wrong(counts: &[u32], quotas: &[Quota]) -> bool {
     counts.iter().zip(quotas).any(|(count, quota)| *count < quota.low || *count > quota.high)
 }
 
+/// Most passes over the slots until counts are right; two are enough for nearly all rings.
+const PASSES: usize = 8;
+
 /// Lets slots change hands, those with the smallest margin first, until counts are within quotas or nobody in
 /// reach can take another.
 fn settle<'a>(
@@ -113,33 +116,43 @@ fn settle<'a>(
     quotas: &[Quota],
     tickets: impl Fn(usize) -> &'a [Ticket],
 ) {
-    if !is_wrong(counts, quotas) {
-        return;
+    for _ in 0..PASSES {
+        if !is_wrong(counts, quotas) {
+            return;
+        }
+        for (_, index, ticket) in find_moves(winners, counts, quotas, &tickets) {
+            let winner = &mut winners[index as usize];
+            let (from, to) = (winner.contender as usize, ticket.contender as usize);
+            let relieves = counts[from] > quotas[from].high && counts[to] < quotas[to].takes_below;
+            let helps = counts[to] < quotas[to].low && counts[from] > quotas[from].gives_above;
+            if from != to && (relieves || helps) {
+                counts[from] -= 1;
+                counts[to] += 1;
+                *winner = ticket;
+            }
+        }
     }
-    let gives =
-        |counts: &[u32], contender: u32| counts[contender as usize] > quotas[contender as usize].gives_above;
-    let takes =
-        |counts: &[u32], contender: u32| counts[contender as usize] < quotas[contender as usize].takes_below;
-    let mut moves: Vec<(u64, u32, Ticket)> = Vec::new();
-    for (index, winner) in winners.iter().enumerate().filter(|(_, winner)| gives(counts, winner.contender)) {
-        for ticket in tickets(index).iter().filter(|ticket| takes(counts, ticket.contender)) {
+}
+
+/// All moves from a contender that may give to one that may take, the smallest margin first.
+fn find_moves<'a>(
+    winners: &[Ticket],
+    counts: &[u32],
+    quotas: &[Quota],
+    tickets: &impl Fn(usize) -> &'a [Ticket],
+) -> Vec<(u64, u32, Ticket)> {
+    let gives = |who: u32| counts[who as usize] > quotas[who as usize].gives_above;
+    let takes = |who: u32| counts[who as usize] < quotas[who as usize].takes_below;
+    let mut moves = Vec::new();
+    for (winner, index) in winners.iter().zip(0_u32..).filter(|(winner, _)| gives(winner.contender)) {
+        for ticket in tickets(index as usize).iter().filter(|ticket| takes(ticket.contender)) {
             // Positive numbers: their bits are in the order of their values.
             let margin = (ticket.score as f64 / winner.score as f64).to_bits();
-            moves.push((margin, index as u32, *ticket));
+            moves.push((margin, index, *ticket));
         }
     }
     moves.sort_unstable_by_key(|(margin, index, ticket)| (*margin, *index, ticket.contender));
-    for (_, index, ticket) in moves {
-        let winner = &mut winners[index as usize];
-        let (from, to) = (winner.contender as usize, ticket.contender as usize);
-        let relieves = counts[from] > quotas[from].high && counts[to] < quotas[to].takes_below;
-        let helps = counts[to] < quotas[to].low && counts[from] > quotas[from].gives_above;
-        if from != to && (relieves || helps) {
-            counts[from] -= 1;
-            counts[to] += 1;
-            *winner = ticket;
-        }
-    }
+    moves
 }
 
 /// Tickets by slot.
