@@ -8,4 +8,5 @@ mod overrides;
 mod run;
 mod shop;
 mod state;
+mod succession;
 mod usage;

@@ -41,12 +41,12 @@ enum End {
 /// Where it cannot start. Once it serves it does not fail.
 pub(super) async fn live(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let (mut files, sources) = Files::open(&config)?;
+    let (files, sources) = Files::open(&config)?;
     start::check(&config)?;
     dataplane::ensure_bpffs(&config.pin_dir).context("--pin-dir")?;
     let name = succession::name_of(&config.pin_dir)?;
     let (agent, mut questions) = Agent::new();
-    let (mut control, servers) = match succession::claim(&name).await? {
+    let (control, servers) = match succession::claim(&name).await? {
         Claim::Ours(listener) => start::start(&config, sources, &agent, listener).await?,
         Claim::Theirs(predecessor) => start::succeed(&config, sources, &agent, predecessor, &name).await?,
     };
@@ -55,71 +55,89 @@ pub(super) async fn live(config: Config) -> anyhow::Result<()> {
         metrics = %config.metrics,
         "serving; `weir get` lists gateways, `weir status` says how it goes"
     );
-    let end = serve(&mut control, &mut files, &mut questions, &mut signals, servers).await;
+    let mut service = Service { control, files, servers, agent };
+    let end = service.serve(&config, &mut questions, &mut signals).await;
+    let Service { control, servers, .. } = service;
+    // Nobody is answered any more; a successor has its own.
+    drop(servers);
     leave(&control, &config, end, &mut signals).await;
     Ok(())
 }
 
-/// Serves until told to stop or succeeded; closes what operators connect to before it returns.
-async fn serve(
-    control: &mut Control,
-    files: &mut Files,
-    questions: &mut mpsc::Receiver<Question>,
-    signals: &mut Signals,
+/// An agent in service.
+struct Service {
+    control: Control,
+    files: Files,
     servers: Servers,
-) -> End {
-    let mut seconds = time::interval(SECOND);
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut network = Network::default();
-    network.follow(control.ticks());
-    loop {
-        select! {
-            () = signals.next() => return End::Told,
-            Some(question) = questions.recv() => {
-                if let Question::Drain(answer) = question {
-                    if !control.is_yielding() {
-                        continue;
-                    }
-                    drop(servers);
-                    let _ = answer.send(Ok(()));
-                    return End::Succeeded;
-                }
-                answer(control, files, question).await;
-                network.follow(control.ticks());
-            }
-            Ok(()) = files.artifacts.changed() => {
-                files.read_into(control.sources());
-                control.refresh().await;
-            }
-            Ok(()) = files.workloads.changed() => {
-                files.read_into(control.sources());
-                control.refresh().await;
-            }
-            () = network.changed() => control.refresh().await,
-            _ = seconds.tick() => control.tick().await,
-        }
-    }
+    agent: Agent,
 }
 
-async fn answer(control: &mut Control, files: &mut Files, question: Question) {
-    // Whoever asked may have gone; then there is nobody to tell.
-    match question {
-        Question::Gateways(answer) => drop(answer.send(control.gateways())),
-        Question::Status(answer) => drop(answer.send(control.status().await)),
-        Question::Stats(answer) => drop(answer.send(control.stats().await)),
-        Question::Dump(answer) => drop(answer.send(control.dump().await)),
-        Question::SetWeights(gateway, change, answer) => {
-            drop(answer.send(control.set_weights(gateway, change).await));
+impl Service {
+    /// Serves until told to stop or succeeded.
+    async fn serve(
+        &mut self,
+        config: &Config,
+        questions: &mut mpsc::Receiver<Question>,
+        signals: &mut Signals,
+    ) -> End {
+        let mut seconds = time::interval(SECOND);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut network = Network::default();
+        network.follow(self.control.ticks());
+        loop {
+            select! {
+                () = signals.next() => return End::Told,
+                Some(question) = questions.recv() => {
+                    if let Some(end) = self.answer(config, question).await {
+                        return end;
+                    }
+                    network.follow(self.control.ticks());
+                }
+                Ok(()) = self.files.artifacts.changed() => self.read_files().await,
+                Ok(()) = self.files.workloads.changed() => self.read_files().await,
+                () = network.changed() => self.control.refresh().await,
+                _ = seconds.tick() => self.control.tick().await,
+            }
         }
-        Question::SetCondition(gateway, change, answer) => {
-            drop(answer.send(control.set_condition(gateway, change).await));
+    }
+
+    async fn read_files(&mut self) {
+        self.files.read_into(self.control.sources());
+        self.control.refresh().await;
+    }
+
+    async fn answer(&mut self, config: &Config, question: Question) -> Option<End> {
+        let control = &mut self.control;
+        // Whoever asked may have gone; then there is nobody to tell.
+        match question {
+            Question::Gateways(answer) => drop(answer.send(control.gateways())),
+            Question::Status(answer) => drop(answer.send(control.status().await)),
+            Question::Stats(answer) => drop(answer.send(control.stats().await)),
+            Question::Dump(answer) => drop(answer.send(control.dump().await)),
+            Question::SetWeights(gateway, change, answer) => {
+                drop(answer.send(control.set_weights(gateway, change).await));
+            }
+            Question::SetCondition(gateway, change, answer) => {
+                drop(answer.send(control.set_condition(gateway, change).await));
+            }
+            Question::Yield(answer) => drop(answer.send(control.yield_to_successor())),
+            Question::Resume => self.resume(config).await,
+            Question::Drain(answer) => {
+                // Names and addresses first: the successor takes them once it has the answer.
+                self.servers.close();
+                let _ = answer.send(Ok(()));
+                return Some(End::Succeeded);
+            }
         }
-        Question::Yield(answer) => drop(answer.send(control.yield_to_successor())),
-        Question::Resume => {
-            files.read_into(control.sources());
-            control.resume().await;
+        None
+    }
+
+    async fn resume(&mut self, config: &Config) {
+        if let Err(error) = self.servers.take_back(config, &self.agent) {
+            tracing::error!("operators cannot reach this agent: {error:#}");
         }
-        Question::Drain(answer) => drop(answer.send(Ok(()))),
+        self.files.read_into(self.control.sources());
+        self.control.resume().await;
     }
 }
 

@@ -74,11 +74,6 @@ impl Control {
         }
     }
 
-    /// Whether a successor has the maps.
-    pub(in crate::app) fn is_yielding(&self) -> bool {
-        matches!(self.phase, Phase::Yielding)
-    }
-
     /// What ticks find, while there are ticks.
     pub(in crate::app) fn ticks(&self) -> Option<tokio::sync::watch::Receiver<super::super::kernel::Ticks>> {
         self.phase.kernel().map(Kernel::ticks)

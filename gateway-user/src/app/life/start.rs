@@ -27,11 +27,30 @@ use crate::{
 /// How long a predecessor's lock may outlast its word that it has released it.
 const LOCK_RELEASE: Duration = Duration::from_secs(5);
 
-/// Everything that is listened on for operators.
+/// Everything that is listened on for operators and successors.
 pub(super) struct Servers {
-    _admin: Server,
-    _metrics: Server,
-    _successors: Server,
+    admin: Option<Server>,
+    _metrics: Option<Server>,
+    _successors: Option<Server>,
+}
+
+impl Servers {
+    /// Stops listening; connections that are open stay.
+    pub(super) fn close(&mut self) {
+        *self = Self { admin: None, _metrics: None, _successors: None };
+    }
+
+    /// Listens for operators again where a successor had begun to: a unix socket has lost its name to it.
+    ///
+    /// # Errors
+    /// Where the address cannot be listened on any more.
+    pub(super) fn take_back(&mut self, config: &Config, agent: &Agent) -> anyhow::Result<()> {
+        if matches!(config.admin, AdminAddress::Unix(_)) {
+            let listener = listen::listen_admin(&config.admin, Taking::Over)?;
+            self.admin = Some(serve_admin(config, agent, listener)?);
+        }
+        Ok(())
+    }
 }
 
 /// What can be known to fail before anything is touched.
@@ -64,9 +83,9 @@ pub(super) async fn start(
     let control = Control::start(config.clone(), sources, state, kept).await?;
     let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
     let servers = Servers {
-        _successors: server::serve(listener, successors)?,
-        _admin: serve_admin(config, agent, admin)?,
-        _metrics: server::serve(metrics, Health(agent.clone()))?,
+        _successors: Some(server::serve(listener, successors)?),
+        admin: Some(serve_admin(config, agent, admin)?),
+        _metrics: Some(server::serve(metrics, Health(agent.clone()))?),
     };
     Ok((control, servers))
 }
@@ -93,7 +112,7 @@ pub(super) async fn succeed(
     let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
     let successors = server::serve(succession::take_name(name).await?, successors)?;
     tracing::info!(pid, "took over");
-    Ok((control, Servers { _admin: admin, _metrics: metrics, _successors: successors }))
+    Ok((control, Servers { admin: Some(admin), _metrics: Some(metrics), _successors: Some(successors) }))
 }
 
 async fn take_lock(state: &mut StateFolder) -> Result<(), StateError> {
@@ -109,8 +128,9 @@ async fn take_lock(state: &mut StateFolder) -> Result<(), StateError> {
 }
 
 fn listen(config: &Config, taking: Taking) -> anyhow::Result<(Listener, Listener)> {
-    let admin = listen::listen_admin(&config.admin, taking)?;
-    Ok((admin, listen::listen_tcp("--metrics", config.metrics, taking)?))
+    // The admin socket last: it takes the name from a predecessor.
+    let metrics = listen::listen_tcp("--metrics", config.metrics, taking)?;
+    Ok((listen::listen_admin(&config.admin, taking)?, metrics))
 }
 
 fn serve_admin(config: &Config, agent: &Agent, listener: Listener) -> io::Result<Server> {
