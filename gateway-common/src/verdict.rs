@@ -18,7 +18,7 @@ macro_rules! verdicts {
         /// Every way a packet can leave. Numbers are never reused: they index `VERDICT_STATS`, and the labels
         /// are metric labels.
         #[must_use]
-        #[repr(u32)]
+        #[repr(u8)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Verdict {
             $($(#[$doc])+ $name = $number,)+
@@ -27,6 +27,15 @@ macro_rules! verdicts {
         impl Verdict {
             /// All verdicts, by rising number.
             pub const ALL: &'static [Verdict] = &[$(Verdict::$name),+];
+
+            /// The verdict that has this number; [`Verdict::NotOurs`] for a number that none has.
+            #[inline(always)]
+            pub const fn from_number(number: u8) -> Self {
+                match number {
+                    $($number => Verdict::$name,)+
+                    _ => Verdict::NotOurs,
+                }
+            }
 
             /// The metric label, `snake_case`.
             pub const fn label(self) -> &'static str {
@@ -112,6 +121,7 @@ mod tests {
     fn numbers_are_dense_and_rise() {
         for (index, verdict) in Verdict::ALL.iter().enumerate() {
             assert_eq!(*verdict as usize, index);
+            assert_eq!(Verdict::from_number(index as u8), *verdict);
         }
     }
 

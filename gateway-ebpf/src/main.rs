@@ -1,51 +1,103 @@
 //! Weir's packet path: the programs. Each runs its path, counts the one verdict, and returns the action.
 #![no_std]
 #![no_main]
+// `raw` writes its loads as instructions; the build script allows unstable features anyway, for `core`.
+#![feature(asm_experimental_arch)]
+// The packet path is one function to the verifier: a call that is not inlined costs 8 ns.
+#![allow(clippy::inline_always)]
 
+mod answer;
+mod count;
+mod egress;
+mod family;
+mod flow;
+mod hook;
+mod icmp;
+mod lookup;
 mod maps;
+mod packet;
+mod path;
+mod raw;
+mod refuse;
+mod reply;
+mod rewrite;
+mod udp_flow;
+mod upstream;
+mod visit;
 
 use aya_ebpf::{
     bindings::xdp_action,
+    helpers::generated::bpf_redirect,
     macros::{cgroup_skb, classifier, sk_lookup, xdp},
     programs::{SkBuffContext, SkLookupContext, TcContext, XdpContext},
 };
-
-/// `TCX_NEXT` of linux/bpf.h: on to the next program, then to the kernel.
-const TCX_NEXT: i32 = -1;
+use gateway_common::verdict::{Action, Verdict};
 
 /// Uplinks with native XDP: client → endpoint.
 #[xdp(frags)]
-fn weir_xdp(_: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
+#[inline(always)]
+fn weir_xdp(context: XdpContext) -> u32 {
+    let verdict = path::run(&context);
+    count::verdict(verdict);
+    match verdict.action() {
+        Action::Pass => xdp_action::XDP_PASS,
+        Action::Drop => xdp_action::XDP_DROP,
+        Action::SendBack => xdp_action::XDP_TX,
+    }
 }
 
 /// The same path for devices without native XDP.
 #[classifier]
-fn weir_ingress(_: TcContext) -> i32 {
-    TCX_NEXT
+#[inline(always)]
+fn weir_ingress(context: TcContext) -> i32 {
+    hook::pull_headers(&context);
+    tcx(&context, path::run(&context))
 }
 
 /// Uplinks, outgoing: replies get their frontend's address.
 #[classifier]
-fn weir_egress(_: TcContext) -> i32 {
-    TCX_NEXT
+#[inline(always)]
+fn weir_egress(context: TcContext) -> i32 {
+    hook::pull_headers(&context);
+    tcx(&context, egress::run(&context))
+}
+
+#[inline(always)]
+fn tcx(context: &TcContext, verdict: Verdict) -> i32 {
+    // linux/bpf.h; PASS would skip the programs that follow.
+    const TCX_NEXT: i32 = -1;
+    const TCX_DROP: i32 = 2;
+    count::verdict(verdict);
+    match verdict.action() {
+        Action::Pass => TCX_NEXT,
+        Action::Drop => TCX_DROP,
+        // SAFETY: the context is the program's own.
+        Action::SendBack => unsafe { bpf_redirect((*context.skb.skb).ifindex, 0) as i32 },
+    }
 }
 
 /// Gives a packet for a frontend of the agent one of its listeners.
 #[sk_lookup]
-fn weir_sk_lookup(_: SkLookupContext) -> u32 {
-    1
+#[inline(always)]
+fn weir_sk_lookup(context: SkLookupContext) -> u32 {
+    const SK_PASS: u32 = 1;
+    lookup::run(&context);
+    SK_PASS
 }
 
 /// Counts agent → endpoint on marked sockets.
 #[cgroup_skb(egress)]
-fn weir_cg_egress(_: SkBuffContext) -> i32 {
+#[inline(always)]
+fn weir_cg_egress(context: SkBuffContext) -> i32 {
+    upstream::sent(&context);
     1
 }
 
 /// Counts endpoint → agent on marked sockets.
 #[cgroup_skb(ingress)]
-fn weir_cg_ingress(_: SkBuffContext) -> i32 {
+#[inline(always)]
+fn weir_cg_ingress(context: SkBuffContext) -> i32 {
+    upstream::received(&context);
     1
 }
 

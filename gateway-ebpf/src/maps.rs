@@ -20,6 +20,11 @@ use gateway_common::{
     limits, verdict,
 };
 
+use crate::{
+    family::{V4, V6},
+    visit::Visit,
+};
+
 /// Grows with use: idle gateways cost no memory.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 /// User space writes slots through a mapping, and rings differ in size.
@@ -103,6 +108,13 @@ pub static VERDICT_STATS: PerCpuArray<VerdictStats, { verdict::CAPACITY }> = Per
 /// What each CPU refused in the present second.
 #[btf_map]
 pub static REFUSALS: PerCpuArray<Refusals, 1> = PerCpuArray::new();
+
+/// The IPv4 packet that each CPU has in hand: what the slow path reads instead of the stack.
+#[btf_map]
+pub static VISIT4: PerCpuArray<Visit<V4>, 1> = PerCpuArray::new();
+/// The same for IPv6.
+#[btf_map]
+pub static VISIT6: PerCpuArray<Visit<V6>, 1> = PerCpuArray::new();
 
 /// What the indices of `ROUTE_STATS` and `GATEWAY_STATS` stand for; read by people and agents only.
 #[btf_map]
