@@ -40,6 +40,11 @@ impl Selector {
         expression::parse(text).map(Self)
     }
 
+    /// The selector that finds nothing.
+    pub fn nothing() -> Self {
+        Self(Expression::Term(Term::Literal(false)))
+    }
+
     /// The expression.
     pub fn expression(&self) -> &Expression<Term> {
         &self.0
@@ -78,9 +83,7 @@ fn collect(
             }
             matches
         }
-        Expression::Any(inner) => {
-            inner.iter().fold(false, |matches, one| collect(one, candidate, captured) || matches)
-        }
+        Expression::Any(inner) => inner.iter().filter(|one| collect(one, candidate, captured)).count() > 0,
     }
 }
 

@@ -185,6 +185,6 @@ pub fn client_share(client: IpAddr) -> Weight {
         IpAddr::V6(address) => address.to_bits(),
     };
     let hash = crate::hash::mix(crate::hash::mix(0x5765_6972, bits as u64), (bits >> 64) as u64);
-    let hundredths = ((u128::from(hash) * 10_000) >> 64) as u16;
-    Weight::from_hundredths(hundredths).expect("a product with 10,000 shifted down stays below it")
+    // A product with 10,000, shifted down: below it.
+    Weight::from_hundredths(((u128::from(hash) * 10_000) >> 64) as u16).unwrap_or(Weight::FULL)
 }

@@ -137,8 +137,9 @@ impl Subject {
 
     fn comparisons(&self) -> &'static str {
         match self {
-            Self::Host => "a comparison: =, ==, is, has, contains, !=, !, not, misses or matches",
-            Self::UserAgent => "a comparison: =, ==, is, has, contains, !=, !, not, misses or matches",
+            Self::Host | Self::UserAgent => {
+                "a comparison: =, ==, is, has, contains, !=, !, not, misses or matches"
+            }
             Self::Header(_) | Self::Cookie(_) => "a comparison: has, contains, misses, ==, != or matches",
             Self::Path => "a comparison: is, starts with, ends with, has, misses, matches or !=",
             Self::Method => "a comparison: is, == or !=",

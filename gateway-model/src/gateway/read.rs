@@ -61,9 +61,11 @@ pub(crate) fn repeated(gateway: &Gateway, first: &Gateway) -> Finding {
 
 fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gateway> {
     let mut fields = Fields::of(node, "gateway", findings)?;
+    if !is_gateway(&mut fields, findings) {
+        return None;
+    }
     let name = read_name(&mut fields, findings);
     let key = GatewayKey::new(namespace, name.clone().unwrap_or_default());
-    let kind_ok = read_kind(&mut fields, findings);
     let gateway = Gateway {
         place: node.place.clone(),
         port: fields
@@ -71,7 +73,7 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gat
             .and_then(|node| parsed(node, "invalid-port", "a port, like 80 or 40001/tcp", findings)),
         host_port: fields.take("host_port").and_then(|node| node.boolean(findings)).unwrap_or(false),
         virtual_hosts: fields.take("virtual_hosts").map_or_else(Vec::new, |node| read_hosts(node, findings)),
-        selector: fields.take("selector").and_then(|node| read_selector(node, findings)),
+        selector: fields.take("selector").map(|node| read_selector(node, findings)),
         routes: fields.take("routes").map_or_else(Vec::new, |node| read_route::read_routes(node, findings)),
         sticky: fields.take("sticky").and_then(|node| read_sticky(node, findings)),
         preserve_client_ip: fields
@@ -85,9 +87,7 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gat
         metadata: fields.take("metadata").map_or_else(Map::new, |node| read_metadata(node, findings)),
         key,
     };
-    if kind_ok {
-        fields.finish(findings);
-    }
+    fields.finish(findings);
     super::check::check(&gateway, findings);
     if name.is_some() {
         for finding in findings.iter_mut() {
@@ -121,7 +121,7 @@ fn read_name(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> Option<Str
 }
 
 /// Whether it is a gateway; what is none would only yield unknown fields.
-fn read_kind(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> bool {
+fn is_gateway(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> bool {
     let Some(node) = fields.take("kind") else { return true };
     let Some(kind) = node.text("`gateways`", findings) else { return false };
     if matches!(kind, "gateways" | "gateway") {
@@ -172,16 +172,15 @@ fn read_hosts(node: &Node, findings: &mut Vec<Finding>) -> Vec<(VirtualHost, cra
     hosts
 }
 
-/// A selector; a mistake in it is placed at its very column where the text is written in one line.
-pub(super) fn read_selector(node: &Node, findings: &mut Vec<Finding>) -> Option<Selector> {
-    let text = node.text("a selector, like label(app)(foo)", findings)?;
-    match Selector::parse(text) {
-        Ok(selector) => Some(selector),
-        Err(error) => {
-            findings.push(read_route::expression_finding("invalid-selector", "selector", node, &error));
-            None
-        }
-    }
+/// A selector; a mistake in it is placed at its very column where the text is written in one line. A wrong one
+/// is still one: what depends on there being a selector is not wrong as well.
+pub(super) fn read_selector(node: &Node, findings: &mut Vec<Finding>) -> Selector {
+    let text = node.text("a selector, like label(app)(foo)", findings);
+    let parsed = text.map(Selector::parse).transpose().unwrap_or_else(|error| {
+        findings.push(read_route::expression_finding("invalid-selector", "selector", node, &error));
+        None
+    });
+    parsed.unwrap_or_else(Selector::nothing)
 }
 
 fn read_sticky(node: &Node, findings: &mut Vec<Finding>) -> Option<Sticky> {
@@ -212,11 +211,9 @@ fn read_texts(node: &Node, expected: &str, findings: &mut Vec<Finding>) -> Vec<S
 }
 
 pub(super) fn read_metadata(node: &Node, findings: &mut Vec<Finding>) -> Map<String, serde_json::Value> {
-    match (&node.value, node.to_json()) {
-        (Value::Map(_), serde_json::Value::Object(map)) => map,
-        _ => {
-            findings.push(wrong(node, "a map"));
-            Map::new()
-        }
+    if let (Value::Map(_), serde_json::Value::Object(map)) = (&node.value, node.to_json()) {
+        return map;
     }
+    findings.push(wrong(node, "a map"));
+    Map::new()
 }

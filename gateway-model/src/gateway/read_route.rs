@@ -121,7 +121,7 @@ fn read_body(mut route: Route, body: &Node, findings: &mut Vec<Finding>) -> Opti
         node.items().iter().map(Node::to_json).collect()
     });
     route.balance = fields.take("balance").and_then(|node| read_balance(node, findings));
-    route.selector = fields.take("selector").and_then(|node| read_selector(node, findings));
+    route.selector = fields.take("selector").map(|node| read_selector(node, findings));
     if let Some(node) = fields.take("metadata") {
         route.metadata = read_metadata(node, findings);
     }

@@ -29,7 +29,7 @@ impl Sequence {
 
     /// The next pick; `None` if nobody has a share. `shares` are those it was begun with.
     pub(super) fn next(&mut self, shares: &[u32]) -> Option<usize> {
-        let routes = shares.iter().filter(|share| **share > 0).count() as i64;
+        let routes = shares.iter().fold(0, |routes, share| routes + i64::from(*share > 0));
         // Credits and the bound are compared in 1/(2·routes − 2) of their unit, to stay with whole numbers.
         let (whole, scale) = (i64::from(WHOLE), 2 * routes - 2);
         let mut best: Option<(usize, i64, i64)> = None;

@@ -305,8 +305,7 @@ fn conditions_are_refused_where_there_are_no_requests() {
 #[test]
 fn conditions_are_tried_by_priority_then_as_written() {
     let file = format!(
-        "{}routes:\n  (3): {{condition: Host is c}}\n  (1): {{condition: Host is a, weight: 100%}}\n  (2): {{condition: Host is b, priority: 5}}\n",
-        SEED
+        "{SEED}routes:\n  (3): {{condition: Host is c}}\n  (1): {{condition: Host is a, weight: 100%}}\n  (2): {{condition: Host is b, priority: 5}}\n"
     );
     let made = plan(&resolve(&snapshot(&file, &two_pods())), None);
     let gateway = made.l7.find_host("foo.bar.com").unwrap();

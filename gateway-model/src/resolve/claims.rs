@@ -46,8 +46,8 @@ fn claim_hosts(
 ) -> Vec<VirtualHost> {
     let mut own = Vec::new();
     for (host, place) in &gateway.virtual_hosts {
-        match taken.get(host) {
-            Some(owner) => out.findings.push(
+        if let Some(owner) = taken.get(host) {
+            out.findings.push(
                 Finding::error(
                     "conflicted",
                     format!("virtual host `{host}` belongs to gateway `{owner}`, which named it first"),
@@ -55,12 +55,11 @@ fn claim_hosts(
                 )
                 .at(place)
                 .of(&gateway.key),
-            ),
-            None => {
-                taken.insert(host.clone(), gateway.key.clone());
-                own.push(host.clone());
-            }
+            );
+            continue;
         }
+        taken.insert(host.clone(), gateway.key.clone());
+        own.push(host.clone());
     }
     own
 }

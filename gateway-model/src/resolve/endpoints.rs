@@ -120,8 +120,8 @@ fn choose_port(selector: &Selector, workload: &Workload, address: Option<IpAddr>
             (0..workload.ports.len()).filter_map(|index| Some((index, captures(Some(index))?))).collect();
         return match matching.as_slice() {
             [] => Ok(None),
-            [(index, captured)] => {
-                Ok(Some((RouteName::from_captured(captured), Some(workload.ports[*index].port))))
+            [(index, groups)] => {
+                Ok(Some((RouteName::from_captured(groups), Some(workload.ports[*index].port))))
             }
             several => {
                 let ports: Vec<usize> = several.iter().map(|(index, _)| *index).collect();
@@ -129,8 +129,8 @@ fn choose_port(selector: &Selector, workload: &Workload, address: Option<IpAddr>
             }
         };
     }
-    let Some(captured) = captures(None) else { return Ok(None) };
-    let name = RouteName::from_captured(&captured);
+    let Some(groups) = captures(None) else { return Ok(None) };
+    let name = RouteName::from_captured(&groups);
     if address.is_none() {
         return Ok(Some((name, None)));
     }

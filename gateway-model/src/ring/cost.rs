@@ -10,7 +10,9 @@ pub(super) fn table(size: u32) -> &'static [u32] {
         let score = |rank: u32| {
             let left = (f64::from(size - rank) - 0.5) / f64::from(size);
             // Whole numbers from here on: only IEEE operations were used, which all machines round alike.
-            (-ln(left) * f64::from(1 << 26)) as u32
+            #[expect(clippy::cast_sign_loss, reason = "the logarithm of at most 1 is not positive")]
+            let score = (-ln(left) * f64::from(1 << 26)) as u32;
+            score
         };
         (0..size).map(score).collect()
     })

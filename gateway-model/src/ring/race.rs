@@ -147,6 +147,7 @@ fn find_moves<'a>(
     for (winner, index) in winners.iter().zip(0_u32..).filter(|(winner, _)| gives(winner.contender)) {
         for ticket in tickets(index as usize).iter().filter(|ticket| takes(ticket.contender)) {
             // Positive numbers: their bits are in the order of their values.
+            #[expect(clippy::cast_precision_loss, reason = "rounded alike everywhere; ties are sorted below")]
             let margin = (ticket.score as f64 / winner.score as f64).to_bits();
             moves.push((margin, index, *ticket));
         }

@@ -50,7 +50,8 @@ impl Term {
                 one(pattern, &workload.kind) || (workload.kind == "pod" && one(pattern, "container"))
             }
             Self::Image(pattern) => {
-                workload.images.iter().fold(false, |found, image| one(pattern, image) || found)
+                // All are asked: what is captured must not depend on their order.
+                workload.images.iter().filter(|image| one(pattern, image)).count() > 0
             }
             Self::Label(name, pattern) => workload.labels.get(name).is_some_and(|value| one(pattern, value)),
             Self::Ip(pattern) => candidate.address.is_some_and(|ip| one(pattern, &ip.to_string())),

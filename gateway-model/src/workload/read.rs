@@ -127,17 +127,14 @@ fn read_port(node: &Node, findings: &mut Vec<Finding>) -> Option<WorkloadPort> {
     }
     let mut fields = Fields::of(node, "port", findings)?;
     let name = fields.take("name").and_then(|node| node.text("a name", findings)).unwrap_or_default();
-    let port = match fields.take("port") {
-        Some(node) => number(node, findings),
-        None => {
-            findings.push(
-                Finding::error("missing-field", "a port without a `port`", "add `port: …`").at(&node.place),
-            );
-            None
-        }
-    };
+    let port = fields.take("port").map(|node| number(node, findings));
+    if port.is_none() {
+        findings.push(
+            Finding::error("missing-field", "a port without a `port`", "add `port: …`").at(&node.place),
+        );
+    }
     fields.finish(findings);
-    Some(WorkloadPort { name: name.to_owned(), port: port? })
+    Some(WorkloadPort { name: name.to_owned(), port: port?? })
 }
 
 /// Seconds since 1970, or RFC 3339 in UTC: `2026-01-31T12:00:00Z`.
