@@ -45,6 +45,9 @@ outcomes! {
     Refusal {
         /// Anything but `METHOD SP target SP HTTP/1.x CRLF` (section 3).
         RequestLine => BAD_REQUEST, "request-line", "malformed request line: expected METHOD, one blank, target, one blank, HTTP/1.1";
+        /// A connection that begins with a line that is nothing like a request; closed without an answer, which its
+        /// client would not understand.
+        NotHttp => BAD_REQUEST, "not-http", "not HTTP";
         /// A version other than HTTP/1.0 and HTTP/1.1.
         Version => HTTP_VERSION_NOT_SUPPORTED, "version", "HTTP version not supported: expected HTTP/1.1, HTTP/1.0, or HTTP/2 with prior knowledge";
         /// A request line over the limit.

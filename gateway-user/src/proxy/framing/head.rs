@@ -92,7 +92,7 @@ impl HeadScan {
             match self.part {
                 Part::Nothing | Part::FirstLine if line.is_empty() => self.part = Part::RequestLine,
                 Part::Nothing | Part::FirstLine | Part::RequestLine => {
-                    self.version = read_request_line(line)?;
+                    self.version = read_request_line(line).map_err(|refusal| not_http(line, refusal))?;
                     self.part = Part::Fields;
                 }
                 Part::Fields | Part::Trailers if line.is_empty() => return self.finish().map(Some),
@@ -184,6 +184,13 @@ fn check_first_byte(bytes: &[u8], start: usize) -> Result<(), Refusal> {
         Some(byte) if !TOKEN.has(*byte) && !matches!(byte, b'\r' | b'\n') => Err(Refusal::RequestLine),
         _ => Ok(()),
     }
+}
+
+/// Tells a malformed request from what is none: a wrong HTTP/2 preface, another protocol.
+fn not_http(line: &[u8], refusal: Refusal) -> Refusal {
+    let is_like_one =
+        line.windows(5).any(|part| part == b"HTTP/") || line.windows(2).any(|part| part == b" /");
+    if refusal == Refusal::RequestLine && !is_like_one { Refusal::NotHttp } else { refusal }
 }
 
 /// Reads `METHOD SP target SP HTTP/1.x`.

@@ -59,6 +59,8 @@ fn refused_heads() -> Vec<(String, Refusal)> {
         (line("GET / HTTP/1.10"), Refusal::RequestLine),
         ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".into(), Refusal::RequestLine),
         ("\x16\x03\x01".into(), Refusal::RequestLine),
+        ("INVALID CONNECTION PREFACE\r\n\r\n".into(), Refusal::NotHttp),
+        ("EHLO a\r\n".into(), Refusal::NotHttp),
         (line("GET / HTTP/1.2"), Refusal::Version),
         (line("GET / HTTP/2.0"), Refusal::Version),
         (line(&format!("GET /{long} HTTP/1.1")), Refusal::RequestLineTooLong),
@@ -267,6 +269,7 @@ fn the_requests_before_a_refused_one_pass() {
         let good = with_fields("Content-Length: 2\r\n") + "ok";
         let outcome = run_whole(format!("{good}{bytes}").as_bytes());
         assert_eq!((outcome.passed, outcome.heads), (good.into_bytes(), 1), "{bytes:?}");
+        let refusal = if refusal == Refusal::NotHttp { Refusal::RequestLine } else { refusal };
         assert_eq!(outcome.refused, Some(Refused::Head(refusal)));
     }
 }

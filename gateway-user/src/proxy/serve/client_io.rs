@@ -107,6 +107,7 @@ impl ClientIo {
         self.context.counters.refuse(refusal);
         self.held.truncate(self.passed);
         self.end = match refused {
+            Refused::Head(Refusal::NotHttp) => End::Closed,
             Refused::Head(_) => {
                 self.link.refuse(refusal);
                 End::StandIn(STAND_IN)

@@ -4,7 +4,6 @@ use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future, poll_fn},
-    pin::pin,
     rc::Rc,
     task::{Context as TaskContext, Poll},
 };
@@ -43,8 +42,9 @@ pub(super) async fn serve(context: &Rc<Context>, peer: Rc<Peer>, stream: TcpStre
             Ok::<_, Infallible>(response)
         }
     });
-    let mut connection =
-        pin!(builder(context).serve_connection(TokioIo::new(Rewound { first, stream }), service));
+    let returned = Rc::default();
+    let io = TokioIo::new(Rewound::new(first, stream, &returned));
+    let mut connection = Box::pin(builder(context).serve_connection(io, service));
     let mut stopping = Stopping::new(context);
     let ended = poll_fn(|task| {
         match stopping.poll(context, streams.get(), task) {
@@ -56,6 +56,10 @@ pub(super) async fn serve(context: &Rc<Context>, peer: Rc<Peer>, stream: TcpStre
     });
     if let Err(error) = ended.await {
         tracing::trace!(%error, client = %peer.ends.client, "connection ended");
+    }
+    drop(connection);
+    if let Some(stream) = returned.take() {
+        super::close(context, &stream).await;
     }
 }
 

@@ -1,0 +1,18 @@
+//! The proxy on real sockets, without the kernel's part: every test has a proxy and endpoints of its own.
+
+mod backend;
+mod bodies;
+mod choice;
+mod client;
+mod drain;
+mod errors;
+mod fields;
+mod h2;
+mod h2spec;
+mod pool;
+mod refusals;
+mod stage;
+mod stats;
+mod swaps;
+mod timeouts;
+mod upgrade;
