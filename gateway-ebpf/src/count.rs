@@ -1,5 +1,7 @@
 //! Counters: per-CPU arrays, so that no packet waits for another.
 
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
 use gateway_common::{abi::backend::Backend, verdict::Verdict};
 
 use crate::{
@@ -103,4 +105,16 @@ pub fn from_agent(gateway: u32, amount: Amount) {
             (*stats).reply_bytes += amount.bytes;
         }
     }
+}
+
+/// Adds in one instruction. At a cgroup's egress the program runs in a process, and a packet that comes in, or
+/// another process, may interrupt it on the same CPU: read, add and write as three would lose counts.
+///
+/// # Safety
+/// `counter` is an aligned entry of a map.
+#[inline(always)]
+pub unsafe fn add_whole(counter: *mut u64, amount: u64) {
+    // The stable way (`AtomicU64::fetch_add`) does not exist for BPF, whose older versions have no exchange.
+    // SAFETY: as above.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, amount) };
 }

@@ -24,15 +24,15 @@ pub fn sent(context: &SkBuffContext) {
         if let Some(stats) = ROUTE_STATS.get_ptr_mut(mark.route) {
             // SAFETY: this CPU's own entry.
             unsafe {
-                (*stats).packets += amount.packets;
-                (*stats).bytes += amount.bytes;
+                count::add_whole(&raw mut (*stats).packets, amount.packets);
+                count::add_whole(&raw mut (*stats).bytes, amount.bytes);
             }
         }
         if let Some(stats) = BACKEND_STATS.get_ptr_mut(mark.backend) {
             // SAFETY: this CPU's own entry.
             unsafe {
-                (*stats).packets += amount.packets;
-                (*stats).bytes += amount.bytes;
+                count::add_whole(&raw mut (*stats).packets, amount.packets);
+                count::add_whole(&raw mut (*stats).bytes, amount.bytes);
             }
         }
     }
