@@ -7,6 +7,7 @@ mod attach;
 mod bulk;
 mod counters;
 mod held;
+mod l7;
 mod node;
 mod plan;
 mod refuse;
