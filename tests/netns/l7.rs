@@ -88,7 +88,7 @@ fn a_host_is_answered_on_the_shared_port_and_every_host_on_an_own_one() {
     let [shared4, shared6, own4, own6] = shop.frontends();
     for to in [shared4, shared6, own4, own6] {
         let response = ask(to, "foo.bar.com");
-        assert_eq!((response.status, &response.body[..]), (200, &b"1.0.3"[..]), "{to}");
+        assert_eq!((response.status, &response.body[..]), (200, &b"1.0.3\n"[..]), "{to}");
     }
     for to in [shared4, shared6] {
         assert_eq!(ask(to, "other.bar.com").status, 404, "{to}");
@@ -103,7 +103,7 @@ fn a_condition_sends_its_users_to_their_version_and_nobody_else() {
     let shop = Shop::open("condition");
     shop.agent.cli(&["condition", "foo-ingress", "(2.0.1)", "User-Agent is Firefox"]).unwrap();
     for to in [shop.lab.node4(80), shop.lab.node6(80)] {
-        for (asker, version) in [(CHROME, "1.0.3"), (FIREFOX, "2.0.1")] {
+        for (asker, version) in [(CHROME, "1.0.3\n"), (FIREFOX, "2.0.1\n")] {
             for _ in 0..5 {
                 let response = get(&shop.lab.client().netns, to, "/", asker).unwrap();
                 assert_eq!(response.body, version, "{} at {to}", asker.class);
@@ -144,11 +144,11 @@ fn the_first_condition_moves_no_request_in_flight_and_the_last_one_none_back() {
         shop.agent.cli(&["condition", "foo-http", "(2.0.1)", "User-Agent is Firefox"]).unwrap();
         assert_eq!(level(), "request");
         let firefox = get(&shop.lab.client().netns, shop.lab.node4(40080), "/", FIREFOX).unwrap();
-        assert_eq!(firefox.body, "2.0.1", "a new connection meets the condition");
+        assert_eq!(firefox.body, "2.0.1\n", "a new connection meets the condition");
         shop.agent.cli(&["condition", "foo-http", "(2.0.1)", "--clear"]).unwrap();
         assert_eq!(level(), "kernel");
         let firefox = get(&shop.lab.client().netns, shop.lab.node4(40080), "/", FIREFOX).unwrap();
-        assert_eq!(firefox.body, "1.0.3", "a new connection goes by weight");
+        assert_eq!(firefox.body, "1.0.3\n", "a new connection goes by weight");
     }
     assert_none_failed(loads);
 }

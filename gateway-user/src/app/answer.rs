@@ -47,7 +47,10 @@ fn gateway_view(
     plan: &L4Plan,
     findings: Vec<FindingView>,
 ) -> GatewayView {
-    let frontends = plan.gateways.get(&declared.key).into_iter().flat_map(|gateway| &gateway.frontends);
+    let of = |key: &GatewayKey| plan.gateways.get(key).into_iter().flat_map(|gateway| &gateway.frontends);
+    let serves_hosts = resolved.is_some_and(|gateway| !gateway.hosts.is_empty());
+    let shared = serves_hosts.then(GatewayKey::shared);
+    let frontends = of(&declared.key).chain(shared.iter().flat_map(of));
     let port_origin = if declared.port.is_some() { Origin::File } else { Origin::Discovery };
     GatewayView {
         namespace: declared.key.namespace.clone(),

@@ -75,7 +75,7 @@ fn row(head: [String; 4], route: &RouteView) -> [String; 10] {
             route.name.clone(),
             weight,
             route.weight.origin.clone(),
-            or_dash(condition.map(|condition| condition.value.clone())),
+            or_dash(condition.map(|condition| format!("{} ({})", condition.value, condition.origin))),
             or_dash(strength.map(|strength| strength.value.clone())),
             format!("{ready}/{}", route.endpoints.len()),
         ],

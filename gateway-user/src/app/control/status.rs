@@ -64,11 +64,12 @@ impl Control {
         let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
         let dump = self.call(|dataplane| dataplane.dump()).await.map_err(|error| failed(&error))?;
         let mut dump = dump.map_err(|error| failed(&error))?;
-        Ok(DumpView {
-            generation: self.in_force,
-            differences: std::mem::take(&mut dump.differences),
-            kernel: serde_json::to_value(&dump).map_err(|error| failed(&error))?,
-        })
+        let differences = std::mem::take(&mut dump.differences);
+        let mut kernel = serde_json::to_value(&dump).map_err(|error| failed(&error))?;
+        if let Some(fields) = kernel.as_object_mut() {
+            fields.remove("differences");
+        }
+        Ok(DumpView { generation: self.in_force, differences, kernel })
     }
 
     fn interface(&self, attachment: Attachment) -> InterfaceView {
@@ -102,15 +103,17 @@ impl Control {
     }
 }
 
-/// What the kernel offers of what Weir uses; the rest is what it needs, without which it does not start.
+/// What matters of the kernel; what Weir cannot do without, it does not start without.
 fn kernel_facts() -> BTreeMap<String, String> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let jit = std::fs::read_to_string("/proc/sys/net/core/bpf_jit_enable");
-    let jit = match jit.as_deref().map(str::trim) {
-        Ok("1") => "on",
-        Ok("2") => "on, with debug output",
-        Ok("0") => "off: packets cost several times as much; set net.core.bpf_jit_enable to 1",
-        Ok(_) | Err(_) => "unknown",
-    };
-    BTreeMap::from([("release".to_owned(), release), ("jit".to_owned(), jit.to_owned())])
+    let mut facts = BTreeMap::from([("release".to_owned(), release)]);
+    // Only the first network namespace has this file.
+    if let Ok(jit) = std::fs::read_to_string("/proc/sys/net/core/bpf_jit_enable") {
+        let jit = match jit.trim() {
+            "0" => "off: each packet costs several times as much; set net.core.bpf_jit_enable to 1",
+            _ => "on",
+        };
+        facts.insert("jit".to_owned(), jit.to_owned());
+    }
+    facts
 }
