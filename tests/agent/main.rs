@@ -2,6 +2,8 @@
 //!
 //! [`usage`] needs no rights; what runs an agent needs root.
 
+#![allow(clippy::unwrap_used, reason = "what surprises a test is to end it, in helpers as well")]
+
 mod admin;
 mod files;
 mod overrides;
