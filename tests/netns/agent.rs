@@ -1,18 +1,20 @@
 //! The same promises with the binary `weir` in the node: configured by files, changed by command, killed.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use gateway_tests::{
     Agent, Lab, LabPlan, Workload,
     client::{ConnectLoad, Dialect, Flood, FloodKind, Held, connect_many, flood},
     pod::Server,
+    wait::Beat,
     wait_until,
 };
 
-use crate::{plan::POD_PORT, shares::frontends};
+use crate::{
+    held::{PAUSE, assert_unbroken, steps_to},
+    plan::POD_PORT,
+    shares::frontends,
+};
 
 const GATEWAY: &str = "name: shop\nkind: gateways\nport: 40001/tcp\n\
                        selector: label(app)(foo) && label(version)((.*))\n";
@@ -45,24 +47,17 @@ fn weigh(agent: &Agent, old: usize, new: usize) -> bool {
     agent.cli(&["weight", "shop", &weights[0], &weights[1]]).is_ok()
 }
 
-#[track_caller]
-fn assert_unbroken(held: &[Held], when: &str) {
-    for held in held {
-        held.speak().unwrap_or_else(|error| panic!("{when}: {error}"));
-    }
-}
-
 #[test]
 fn two_hundred_held_connections_outlive_a_release_a_flap_a_flood_and_a_killed_agent() {
     let (lab, _servers, mut agent) = start("agent");
     let client = &lab.client().netns;
     let mut held: Vec<Held> =
         frontends(&lab).iter().map(|to| Held::open(client, *to, 60, 30).unwrap()).collect();
-    for percent in [0_usize, 50, 0, 50, 100] {
-        for step in [percent.abs_diff(20), percent.abs_diff(10), percent] {
-            let began = Instant::now();
+    let mut beat = Beat::new(PAUSE);
+    for percent in [0, 50, 0, 50, 100] {
+        for step in steps_to(percent) {
+            beat.wait();
             assert!(weigh(&agent, 100 - step, step));
-            thread::sleep(Duration::from_millis(50).saturating_sub(began.elapsed()));
         }
         held.extend(frontends(&lab).iter().map(|to| Held::open(client, *to, 8, 4).unwrap()));
     }

@@ -3,8 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use gateway_model::key::Protocol;
@@ -14,6 +13,7 @@ use gateway_tests::{
         ConnectLoad, Dialect, Flood, FloodKind, Held, ask_udp, connect_many, datagram::udp_socket, flood,
     },
     pod::Server,
+    wait::Beat,
 };
 
 use crate::{
@@ -22,7 +22,8 @@ use crate::{
     shares::frontends,
 };
 
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between two changes.
+pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// Two versions with two pods each.
 fn lab(tag: &str) -> (Lab, Vec<Server>, Shop) {
@@ -48,8 +49,9 @@ fn held_connections_stay_through_weights_a_flap_a_new_agent_and_a_flood() {
     // What is there before the first change, and what comes while slots ask.
     let mut held: Vec<Held> =
         frontends(&lab).iter().map(|to| Held::open(client, *to, 100, 50).unwrap()).collect();
+    let mut beat = Beat::new(PAUSE);
     for percent in [0, 50, 0, 50, 100] {
-        walk(&mut node, &shop, percent);
+        walk(&mut node, &shop, &mut beat, percent);
         held.extend(frontends(&lab).iter().map(|to| Held::open(client, *to, 10, 5).unwrap()));
     }
     assert_unbroken(&held, "after the weights");
@@ -82,16 +84,21 @@ fn held_connections_stay_through_weights_a_flap_a_new_agent_and_a_flood() {
 }
 
 /// Moves the second version to `percent` in steps, with a change every 50 ms.
-fn walk(node: &mut Node, shop: &Shop, percent: usize) {
-    for step in [percent.abs_diff(30), percent.abs_diff(10), percent] {
-        let began = Instant::now();
-        node.apply(&shop.weights(&[100 - step.min(100), step.min(100)]));
-        thread::sleep(PAUSE.saturating_sub(began.elapsed()));
+fn walk(node: &mut Node, shop: &Shop, beat: &mut Beat, percent: usize) {
+    for step in steps_to(percent) {
+        beat.wait();
+        node.apply(&shop.weights(&[100 - step, step]));
     }
 }
 
+/// A wavering way to `percent`.
+pub fn steps_to(percent: usize) -> [usize; 3] {
+    [percent.abs_diff(30), percent.abs_diff(10), percent]
+}
+
+/// Every held connection, the silent ones too, is answered by its pod.
 #[track_caller]
-fn assert_unbroken(held: &[Held], when: &str) {
+pub fn assert_unbroken(held: &[Held], when: &str) {
     for held in held {
         held.speak().unwrap_or_else(|error| panic!("{when}: {error}"));
     }
