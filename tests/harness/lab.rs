@@ -15,12 +15,14 @@ use std::{
     fmt::Write as _,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
     path::PathBuf,
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{Workload, name::Name, netns::Netns, teardown, teardown::Teardown};
+use crate::{Workload, name::Name, netns::Netns, teardown, teardown::Teardown, wire};
 
 /// What a lab is to have.
 #[derive(Clone, Debug)]
@@ -116,11 +118,13 @@ impl LabPlan {
         if index == 0 {
             node.ip("route add 10.200.0.0/16 via 192.168.0.2\nroute add fd00:200::/48 via fd00:192:0::2\n")?;
         }
-        // A wire carries whole checksums and no VLAN tag beside the frame. GRO at the client's end is what
-        // lets XDP_TX towards it work.
-        netns.exec("ethtool -K eth0 tx off txvlan off gro on")?;
+        // A wire carries whole checksums and no VLAN tag beside the frame.
+        netns.exec("ethtool -K eth0 tx off txvlan off")?;
         node.exec(&format!("ethtool -K {uplink} tx off txvlan off"))?;
-        Ok(Client { netns, v4: Ipv4Addr::new(192, 168, octet(index), 2), v6: v6(0x192, index, 2), uplink })
+        let end =
+            netns.run(|| wire::pass_everything("eth0")).context("XDP at the client's end of the wire")?;
+        let (v4, v6) = (Ipv4Addr::new(192, 168, octet(index), 2), v6(0x192, index, 2));
+        Ok(Client { netns, v4, v6, uplink, _end: Arc::new(end) })
     }
 
     fn add_pod(&self, node: &Netns, index: usize) -> Result<Pod> {
@@ -201,6 +205,8 @@ pub struct Client {
     pub v6: Ipv6Addr,
     /// The node's end of its link.
     pub uplink: String,
+    /// What makes its end deliver at once; goes with it.
+    _end: Arc<OwnedFd>,
 }
 
 /// A pod.

@@ -17,6 +17,7 @@ pub mod pattern;
 pub mod pod;
 mod teardown;
 pub mod wait;
+mod wire;
 pub mod workload;
 
 pub use agent::Agent;

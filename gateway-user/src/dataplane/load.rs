@@ -14,8 +14,8 @@ use gateway_common::abi::ABI_VERSION;
 
 use super::{error::Error, object::OBJECT, sys};
 
-/// Sections of global data; not pinned: each load has its own.
-const SECTIONS: [&str; 3] = [".rodata", ".data", ".bss"];
+/// Global data and scratch memory, by the beginnings of their names; not pinned: each load has its own.
+const UNPINNED: [&str; 4] = [".rodata", ".data", ".bss", "VISIT"];
 
 /// Folders of pins below the pin folder the user names.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub(super) fn load(pins: &Pins) -> Result<(Programs, u32), Error> {
     let object = aya_obj::Object::parse(OBJECT)
         .map_err(|error| Error::Object { source: Box::new(aya::EbpfError::ParseError(error)) })?;
     let mut loader = EbpfLoader::new();
-    for name in object.maps.keys().filter(|name| !SECTIONS.iter().any(|section| name.starts_with(section))) {
+    for name in object.maps.keys().filter(|name| !UNPINNED.iter().any(|start| name.starts_with(start))) {
         loader.map_pin_path(name, pins.maps.join(name));
     }
     let mut ebpf = loader.load(OBJECT).map_err(|source| Error::Object { source: Box::new(source) })?;
