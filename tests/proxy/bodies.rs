@@ -102,7 +102,7 @@ fn large_bodies_pass_both_ways_unchanged() {
         let mut client = stage.connect();
         let mut writer = client.stream().try_clone().unwrap();
         let sent = body.clone();
-        let writes = std::thread::spawn(move || {
+        let sending = std::thread::spawn(move || {
             if chunked {
                 writer
                     .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -120,7 +120,7 @@ fn large_bodies_pass_both_ways_unchanged() {
             }
         });
         let response = client.response();
-        writes.join().unwrap();
+        sending.join().unwrap();
         assert!(response.body == body, "chunked: {chunked}");
     }
 }
@@ -134,7 +134,7 @@ fn a_client_that_does_not_read_holds_its_endpoint_back() {
         stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n")?;
         // The time-out is what the test waits for: nobody takes a gigabyte.
-        let error = (0..1024).find_map(|_| stream.write_all(&[b'x'; 1 << 20]).err());
+        let error = (0..1 << 17).find_map(|_| stream.write_all(&[b'x'; 8192]).err());
         assert_eq!(error.map(|error| error.kind()), Some(std::io::ErrorKind::WouldBlock));
         tell.lock().unwrap().send(()).unwrap();
         Err(std::io::ErrorKind::Other.into())
@@ -224,7 +224,7 @@ fn a_body_that_waits_for_continue_is_sent_when_the_endpoint_wants_it() {
         exchange.answer(std::str::from_utf8(&body).unwrap())
     });
     // The endpoint's word opens the way, not time.
-    let timeouts = Timeouts { expect_continue: Duration::from_secs(3600), ..Timeouts::default() };
+    let timeouts = Timeouts { expect_continue: Duration::from_hours(1), ..Timeouts::default() };
     let stage = Stage::with(Config { timeouts, ..Config::default() });
     stage.serve(gateway(&[("a", 10_000, &[backend.address])]));
     let mut client = stage.connect();
@@ -291,7 +291,7 @@ fn an_early_answer_that_is_large_arrives_whole() {
     let backend = Backend::start(|exchange| {
         let stream = exchange.stream.get_mut();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4000000\r\n\r\n")?;
-        stream.write_all(&[b'y'; 4_000_000])?;
+        stream.write_all(&vec![b'y'; 4_000_000])?;
         std::io::copy(&mut exchange.stream, &mut std::io::sink())?;
         Err(std::io::ErrorKind::Other.into())
     });

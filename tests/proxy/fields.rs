@@ -1,6 +1,6 @@
 //! What endpoints see of a request's fields, and clients of a response's.
 
-use weir::proxy::{Config, config::Network};
+use weir::proxy::{Config, Family, config::Network};
 
 use crate::{
     backend::{Backend, Seen},
@@ -38,6 +38,16 @@ fn a_request_arrives_as_it_was_sent_but_for_what_is_the_connections() {
     assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
     assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
     assert_eq!(seen.field("x-forwarded-host").as_deref(), Some("Foo.example:8080"));
+}
+
+#[test]
+fn ipv6_clients_are_served_and_named() {
+    let backend = Backend::named("a");
+    let stage = Stage::start(Config::default(), Family::V6, std::sync::Arc::new(weir::proxy::mark::Unmarked));
+    stage.serve(gateway(&[("a", 10_000, &[backend.address])]));
+    let seen = seen(&stage, &backend, "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
+    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("::1"));
+    assert_eq!(seen.field("host").as_deref(), Some("[::1]:80"));
 }
 
 #[test]

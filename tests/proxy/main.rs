@@ -1,4 +1,8 @@
 //! The proxy on real sockets, without the kernel's part: every test has a proxy and endpoints of its own.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and so do the few lines it shares with others"
+)]
 
 mod backend;
 mod bodies;

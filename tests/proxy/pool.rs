@@ -2,12 +2,18 @@
 
 use std::{
     io::Write,
-    sync::atomic::{AtomicUsize, Ordering},
+    net::SocketAddr,
+    os::fd::BorrowedFd,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
+use gateway_model::key::{GatewayKey, RouteName};
 use weir::proxy::{
-    Config,
+    Config, Family, Mark,
     config::{Limits, Timeouts},
 };
 
@@ -41,6 +47,41 @@ fn routes_share_no_connection_even_to_the_same_endpoint() {
     }
     assert_eq!(backend.connections(), 2, "packets are counted per route");
     assert_eq!((stage.route("a").requests(), stage.route("b").requests()), (10, 10));
+}
+
+/// Remembers whose packets sockets were said to carry, and that they were not connected yet.
+#[derive(Default)]
+struct Marks(Mutex<Vec<(String, String, SocketAddr, bool)>>);
+
+impl Mark for Marks {
+    fn mark(
+        &self,
+        socket: BorrowedFd<'_>,
+        gateway: &GatewayKey,
+        route: &RouteName,
+        endpoint: SocketAddr,
+    ) -> std::io::Result<()> {
+        let is_connected = socket2::SockRef::from(&socket).peer_addr().is_ok();
+        self.0.lock().unwrap().push((gateway.to_string(), route.0.clone(), endpoint, is_connected));
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[test]
+fn every_upstream_connection_is_marked_once_before_it_is_made() {
+    let backend = Backend::named("a");
+    let marks = Arc::new(Marks::default());
+    let stage = Stage::start(Config::default(), Family::V4, Arc::clone(&marks) as _);
+    stage.serve(gateway(&[("(1.0.3)", 5_000, &[backend.address]), ("b", 5_000, &[backend.address])]));
+    let mut client = stage.connect();
+    for _ in 0..10 {
+        assert_eq!(client.get("a", "/").status, 200, "a socket that cannot be marked serves all the same");
+    }
+    let mut marked = marks.0.lock().unwrap().clone();
+    marked.sort();
+    let expected =
+        ["(1.0.3)", "b"].map(|route| ("default/foo".to_owned(), route.to_owned(), backend.address, false));
+    assert_eq!(marked, expected);
 }
 
 /// Answers this many requests per connection, then closes it without a word, one request late.
@@ -111,15 +152,13 @@ fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
 }
 
 #[test]
-fn idle_connections_are_closed_in_time_and_beyond_their_number() {
+fn an_idle_connection_is_closed_in_time() {
     let backend = Backend::named("a");
-    let closed = std::sync::Arc::new(AtomicUsize::new(0));
     let timeouts = Timeouts { upstream_idle: Duration::from_millis(100), ..Timeouts::default() };
     let stage = Stage::with(Config { timeouts, ..Config::default() });
     stage.serve(gateway(&[("a", 10_000, &[backend.address])]));
     let mut client = stage.connect();
     assert_eq!(client.get("a", "/").status, 200);
-    drop(closed);
     crate::stage::wait("a new connection after the idle time", || {
         let before = backend.connections();
         std::thread::sleep(Duration::from_millis(150));
@@ -130,7 +169,7 @@ fn idle_connections_are_closed_in_time_and_beyond_their_number() {
 #[test]
 fn no_more_idle_connections_are_kept_than_told() {
     let (tell, told) = std::sync::mpsc::channel::<()>();
-    let told = std::sync::Mutex::new(told);
+    let told = Mutex::new(told);
     let backend = Backend::start(move |exchange| {
         exchange.read_body()?;
         if exchange.request.line.contains("/wait") {
@@ -164,9 +203,9 @@ fn no_more_idle_connections_are_kept_than_told() {
 #[test]
 fn connections_of_an_endpoint_that_left_are_closed_when_idle_and_not_before() {
     let (tell, told) = std::sync::mpsc::channel::<()>();
-    let told = std::sync::Mutex::new(told);
+    let told = Mutex::new(told);
     let (ended, ends) = std::sync::mpsc::channel();
-    let ended = std::sync::Mutex::new(ended);
+    let ended = Mutex::new(ended);
     let leaving = Backend::start(move |exchange| {
         if exchange.request.line.contains("/wait") {
             told.lock().unwrap().recv().unwrap();

@@ -14,7 +14,7 @@ use gateway_model::{
     plan::l7::{Entry, L7Condition, L7Gateway, L7Route, RouteTable},
     weight::Weight,
 };
-use weir::proxy::{Config, Family, Proxy, Stats, mark::Unmarked, stats::RouteStats};
+use weir::proxy::{Config, Family, Mark, Proxy, Stats, mark::Unmarked, stats::RouteStats};
 
 use crate::client::Client;
 
@@ -30,9 +30,14 @@ pub struct Stage {
 impl Stage {
     /// With this configuration and no table.
     pub fn with(config: Config) -> Self {
+        Self::start(config, Family::V4, Arc::new(Unmarked))
+    }
+
+    /// With this configuration, the listener of this family, and no table.
+    pub fn start(config: Config, family: Family, mark: Arc<dyn Mark>) -> Self {
         let config = Config { workers: 1, ..config };
-        let proxy = Proxy::start(config, Arc::default(), Arc::new(Unmarked)).unwrap();
-        let (_, _, listener) = proxy.listeners().find(|(family, ..)| *family == Family::V4).unwrap();
+        let proxy = Proxy::start(config, Arc::default(), mark).unwrap();
+        let (_, _, listener) = proxy.listeners().find(|(known, ..)| *known == family).unwrap();
         let frontend = socket2::SockRef::from(&listener).local_addr().unwrap().as_socket().unwrap();
         Self { proxy, frontend }
     }

@@ -41,7 +41,9 @@ fn an_upgraded_connection_carries_bytes_both_ways_until_both_ends_are_done() {
     assert_eq!(head.field("sec-websocket-accept"), Some("x"));
     assert_eq!(client.exactly(2), b"hi");
     // Nothing of what passes now is HTTP.
-    for message in [&b"GET / HTTP/1.1\nContent-Length: +5\r\n\r\n"[..], &[0, 255, 13, 10], &[b'x'; 300_000]] {
+    for message in
+        [&b"GET / HTTP/1.1\nContent-Length: +5\r\n\r\n"[..], &[0, 255, 13, 10], &vec![b'x'; 300_000]]
+    {
         client.send(message);
         assert!(client.exactly(message.len()) == message);
     }

@@ -139,7 +139,7 @@ async fn send(
             if quiet >= limit {
                 return Poll::Ready(Err(Failure::BackendTimeout));
             }
-            timers.backend.set(limit - quiet);
+            timers.backend.set(limit.saturating_sub(quiet));
         }
         Poll::Pending
     });

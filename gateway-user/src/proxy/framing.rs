@@ -152,11 +152,13 @@ impl Scanner {
     fn step(&mut self, rest: &[u8]) -> Result<usize, (usize, Refused)> {
         match &mut self.state {
             State::Head(head) => {
-                let Some(found) =
-                    head.scan(rest, &self.limits).map_err(|refusal| (0, Refused::Head(refusal)))?
-                else {
-                    return Ok(0);
+                let is_first = self.heads == 0;
+                let refused = |refusal| match refusal {
+                    // After a request, its client does understand an answer.
+                    Refusal::NotHttp if !is_first => (0, Refused::Head(Refusal::RequestLine)),
+                    _ => (0, Refused::Head(refusal)),
                 };
+                let Some(found) = head.scan(rest, &self.limits).map_err(refused)? else { return Ok(0) };
                 self.heads += 1;
                 self.upgrade = found.upgrade;
                 match found.body {

@@ -48,7 +48,7 @@ impl<'a> Field<'a> {
         }
         // 19 digits fit 64 bits; what would not fit a signed length is refused.
         let length = digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-        (length <= i64::MAX as u64).then_some(length).ok_or(Refusal::ContentLength)
+        if i64::try_from(length).is_ok() { Ok(length) } else { Err(Refusal::ContentLength) }
     }
 
     /// Whether the value as Transfer-Encoding is one that we take.

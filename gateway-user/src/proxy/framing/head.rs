@@ -190,7 +190,11 @@ fn check_first_byte(bytes: &[u8], start: usize) -> Result<(), Refusal> {
 fn not_http(line: &[u8], refusal: Refusal) -> Refusal {
     let is_like_one =
         line.windows(5).any(|part| part == b"HTTP/") || line.windows(2).any(|part| part == b" /");
-    if refusal == Refusal::RequestLine && !is_like_one { Refusal::NotHttp } else { refusal }
+    if refusal == Refusal::RequestLine && !is_like_one && !line.is_empty() {
+        Refusal::NotHttp
+    } else {
+        refusal
+    }
 }
 
 /// Reads `METHOD SP target SP HTTP/1.x`.

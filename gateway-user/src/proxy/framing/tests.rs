@@ -44,8 +44,16 @@ fn chunked(body: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
 }
 
+/// A request with this request line.
+fn line(line: &str) -> String {
+    format!("{line}\r\nHost: a\r\n\r\n")
+}
+
 fn refused_heads() -> Vec<(String, Refusal)> {
-    let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
+    refused_lines().into_iter().chain(refused_fields()).collect()
+}
+
+fn refused_lines() -> Vec<(String, Refusal)> {
     let long = "x".repeat(100);
     vec![
         (line("GET /"), Refusal::RequestLine),
@@ -81,6 +89,12 @@ fn refused_heads() -> Vec<(String, Refusal)> {
         (line("GET /..\\a HTTP/1.1"), Refusal::PathEscape),
         (line("GET http://a/.. HTTP/1.1"), Refusal::PathEscape),
         (line("CONNECT a:443 HTTP/1.1"), Refusal::Connect),
+    ]
+}
+
+fn refused_fields() -> Vec<(String, Refusal)> {
+    let long = "x".repeat(100);
+    vec![
         (with_fields("A: b\rc\r\n"), Refusal::BareCr),
         (with_fields("A\r: b\r\n"), Refusal::BareCr),
         (line("GET /\r HTTP/1.1"), Refusal::BareCr),

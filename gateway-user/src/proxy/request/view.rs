@@ -45,7 +45,7 @@ impl gateway_model::matching::Request for View<'_> {
         self.client
     }
 
-    fn sni(&self) -> &str {
+    fn sni(&self) -> &'static str {
         ""
     }
 }

@@ -23,7 +23,7 @@ use crate::proxy::{
 };
 
 /// How long the counters of a route that left the table are kept.
-const KEPT: Duration = Duration::from_secs(3600);
+const KEPT: Duration = Duration::from_hours(1);
 
 /// A gateway.
 pub(super) struct LiveGateway {
