@@ -64,6 +64,19 @@ fn bytes_sent_before_the_upgrade_is_accepted_are_carried() {
 }
 
 #[test]
+fn requests_before_an_upgrade_in_one_piece_do_not_decide_it() {
+    let backend = echo();
+    let stage = Stage::to(backend.address);
+    let mut client = stage.connect();
+    let plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(format!("{plain}{plain}{UPGRADE}early\n"));
+    let plain = [(); 2].map(|()| client.response().text().to_owned());
+    assert_eq!(plain, ["plain", "plain"]);
+    assert_eq!(client.head().status, 101);
+    assert_eq!(client.exactly(8), b"hiearly\n");
+}
+
+#[test]
 fn an_upgrade_that_is_declined_leaves_the_connection_to_the_next_request() {
     let backend = Backend::named("a");
     let stage = Stage::to(backend.address);

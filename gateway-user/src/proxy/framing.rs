@@ -153,10 +153,10 @@ impl Scanner {
         match &mut self.state {
             State::Head(head) => {
                 let is_first = self.heads == 0;
-                let refused = |refusal| match refusal {
+                let refused = |refusal| {
                     // After a request, its client does understand an answer.
-                    Refusal::NotHttp if !is_first => (0, Refused::Head(Refusal::RequestLine)),
-                    _ => (0, Refused::Head(refusal)),
+                    let is_late = refusal == Refusal::NotHttp && !is_first;
+                    (0, Refused::Head(if is_late { Refusal::RequestLine } else { refusal }))
                 };
                 let Some(found) = head.scan(rest, &self.limits).map_err(refused)? else { return Ok(0) };
                 self.heads += 1;

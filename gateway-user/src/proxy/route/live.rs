@@ -82,9 +82,8 @@ impl LiveGateway {
         for (name, live) in self.routes.borrow().iter() {
             let route = routes.iter().find(|route| route.name == *name);
             live.retire_what_left(route);
-            if route.is_none() && live.left.get().is_none() {
-                live.left.set(Some(context.clock.now()));
-            }
+            let left = live.left.get().unwrap_or(context.clock.now());
+            live.left.set(route.is_none().then_some(left));
         }
     }
 

@@ -100,9 +100,10 @@ impl Link {
         }
     }
 
-    /// Ready once the upgrade is declined; never, where it is accepted.
+    /// Ready once the upgrade that the last request asked for is declined; never, where it is accepted.
     pub fn poll_declined(&self, context: &Context<'_>) -> Poll<()> {
-        if self.upgrade.get() == Upgrade::Declined {
+        // Requests before it, which asked for nothing, are declined too.
+        if self.begun.get() == self.passed.get() && self.upgrade.get() == Upgrade::Declined {
             return Poll::Ready(());
         }
         *self.waker.borrow_mut() = Some(context.waker().clone());
