@@ -16,6 +16,8 @@ mod succession;
 
 use std::path::Path;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::{config::Config, dataplane};
 
 /// Runs the agent until it is told to stop or succeeded by another.
@@ -24,9 +26,19 @@ use crate::{config::Config, dataplane};
 /// Where it cannot start, with what to do about it.
 pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(config.log_format, &config.log)?;
+    allow_many_connections();
     // One thread for control; the kernel and each of the proxy's workers have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(life::live(config))
+}
+
+/// The proxy holds two descriptors for each client; shells and services start with a low soft limit.
+fn allow_many_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::warn!(%error, open_files = limit.current, "the limit of open files stays low");
+    }
 }
 
 /// Detaches and unpins everything, and says what that was.

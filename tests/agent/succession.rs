@@ -97,6 +97,17 @@ fn a_successor_that_fails_on_the_way_leaves_the_old_agent_in_charge() {
 }
 
 #[test]
+fn a_successor_that_would_lose_what_was_said_at_run_time_is_refused() {
+    let shop = Shop::open("folder", &["1.0.3"]);
+    let other = shop.lab.dir().join("other");
+    let output = command_with(&shop, "--state-dir", other.to_str().unwrap()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(shop.agent.state_dir().to_str().unwrap()), "{error}");
+    assert!(!shop.agent.log().contains("takes over"), "{}", shop.agent.log());
+}
+
+#[test]
 fn a_successor_with_a_broken_file_never_bothers_the_old_agent() {
     let shop = Shop::open("nofile", &["1.0.3"]);
     let output = command_with(&shop, "--config", "/nonexistent.yaml").output().unwrap();

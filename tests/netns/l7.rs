@@ -8,6 +8,7 @@ use gateway_tests::{
         HttpLoad,
         http::{Asker, get},
     },
+    lab::Pod,
     pod::Server,
     wait_until,
 };
@@ -186,6 +187,46 @@ fn an_agent_told_to_stop_lets_requests_end_and_says_so_to_their_clients() {
     // Connections closed as announced are opened again, and refused then: that is all that may fail.
     let unexpected: Vec<_> = failures.iter().filter(|failure| !failure.contains("refused")).collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
+}
+
+#[test]
+fn an_endpoint_behind_an_uplink_is_a_finding_for_the_kernel_and_reached_by_the_proxy() {
+    let lab = LabPlan::new("far").clients(2).build().unwrap();
+    let far = &lab.clients[1];
+    let pod = Pod { netns: far.netns.clone(), name: "far".to_owned(), v4: far.v4, v6: far.v6 };
+    let _server = pod.serve_http(POD_PORT, "1.0.3").unwrap();
+    let kernel = "---\nname: foo-tcp\nport: 40001/tcp\nselector: label(app)(foo) && label(version)((.*))\n";
+    let mut agent = Agent::new(&lab).unwrap();
+    agent.write_config(&format!("{GATEWAYS}{kernel}")).unwrap();
+    agent.write_workloads(&Workload::list(&[pod.workload("1.0.3", "http", POD_PORT)])).unwrap();
+    agent.start().unwrap();
+    for to in [lab.node4(80), lab.node6(80), lab.node4(40080)] {
+        assert_eq!(get(&lab.client().netns, to, "/", CHROME).unwrap().body, "1.0.3\n", "{to}");
+    }
+    let refused = get(&lab.client().netns, lab.node4(40001), "/", CHROME).unwrap_err();
+    assert!(refused.contains("refused"), "{refused}");
+    let findings = agent.json(&["describe", "foo-tcp"]).unwrap()["findings"].clone();
+    assert!(findings.to_string().contains("uplink"), "{findings}");
+}
+
+#[test]
+fn an_address_besides_the_devices_own_is_answered_while_it_is_asked_for() {
+    let lab = LabPlan::new("address").pods(1).build().unwrap();
+    let _server = lab.pods[0].serve_http(POD_PORT, "1.0.3").unwrap();
+    lab.client().netns.ip("route add 192.0.2.10 via 192.168.0.1\n").unwrap();
+    let mut agent = Agent::new(&lab).unwrap().with(&["--address", "192.0.2.10"]);
+    agent.write_config(GATEWAYS).unwrap();
+    agent.write_workloads(&Workload::list(&[lab.pods[0].workload("1.0.3", "http", POD_PORT)])).unwrap();
+    agent.start().unwrap();
+    for port in [80, 40080] {
+        let to = SocketAddr::new([192, 0, 2, 10].into(), port);
+        assert_eq!(get(&lab.client().netns, to, "/", CHROME).unwrap().body, "1.0.3\n", "{to}");
+    }
+    let local = || lab.node.exec("ip -4 route show table local").unwrap().contains("192.0.2.10");
+    assert!(local());
+    agent.terminate().unwrap();
+    agent.uninstall().unwrap();
+    assert!(!local(), "the local route outlived everything else");
 }
 
 #[test]

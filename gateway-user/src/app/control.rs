@@ -13,7 +13,7 @@ use gateway_model::{discovery::Kept, finding::Finding};
 
 use super::{
     desired::{Desired, FindingLog, Node},
-    kernel::Kernel,
+    kernel::{Kernel, KernelGone},
     mark::Marks,
     node,
     sources::Sources,
@@ -46,6 +46,7 @@ pub(super) struct Control {
     unreachable: Vec<Finding>,
     log: FindingLog,
     started: Instant,
+    is_broken: bool,
 }
 
 impl Control {
@@ -79,6 +80,7 @@ impl Control {
             unreachable: Vec::new(),
             log: FindingLog::default(),
             started: Instant::now(),
+            is_broken: false,
         };
         control.refresh().await;
         if let Some(trouble) = control.trouble.take() {
@@ -123,8 +125,17 @@ impl Control {
         }
     }
 
+    /// What the world says is followed even where it cannot be stored: traffic first.
     async fn try_refresh(&mut self) -> anyhow::Result<()> {
         self.look_at_node().await?;
+        self.desired.work_out(&self.node);
+        let stored = self.store();
+        self.put_in_force().await?;
+        stored
+    }
+
+    /// What someone says is stored before it is in force: else it would be gone with a restart.
+    async fn try_change(&mut self) -> anyhow::Result<()> {
         self.desired.work_out(&self.node);
         self.store()?;
         self.put_in_force().await
@@ -197,7 +208,13 @@ impl Control {
         Ok(kernel.call(job).await?)
     }
 
+    /// Whether the data plane's thread has ended: only a new process can go on from there.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
     fn note(&mut self, done: anyhow::Result<()>) {
+        self.is_broken |= done.as_ref().is_err_and(anyhow::Error::is::<KernelGone>);
         let trouble = done.err().map(|error| format!("{error:#}"));
         match &trouble {
             Some(trouble) if self.trouble.as_ref() != Some(trouble) => {

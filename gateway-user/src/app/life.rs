@@ -17,6 +17,7 @@ use tokio::{
 use self::{files::Files, network::Network, start::Servers};
 use super::{
     control::Control,
+    kernel::KernelGone,
     succession::{self, Claim},
 };
 use crate::{
@@ -33,12 +34,14 @@ enum End {
     Told,
     /// A successor serves already.
     Succeeded,
+    /// It cannot go on.
+    Broken,
 }
 
 /// Runs an agent from its start to its end.
 ///
 /// # Errors
-/// Where it cannot start. Once it serves it does not fail.
+/// Where it cannot start, or cannot go on.
 pub(super) async fn live(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let (files, sources) = Files::open(&config)?;
@@ -60,8 +63,11 @@ pub(super) async fn live(config: Config) -> anyhow::Result<()> {
     let Service { control, servers, .. } = service;
     // Nobody is answered any more; a successor has its own.
     drop(servers);
-    leave(&control, &config, end, &mut signals).await;
-    Ok(())
+    leave(&control, &config, &end, &mut signals).await;
+    match end {
+        End::Told | End::Succeeded => Ok(()),
+        End::Broken => Err(KernelGone.into()),
+    }
 }
 
 /// An agent in service.
@@ -97,6 +103,9 @@ impl Service {
                 Ok(()) = self.files.workloads.changed() => self.read_files().await,
                 () = network.changed() => self.control.refresh().await,
                 _ = seconds.tick() => self.control.tick().await,
+            }
+            if self.control.is_broken() {
+                return End::Broken;
             }
         }
     }
@@ -142,10 +151,11 @@ impl Service {
 }
 
 /// Finishes what is in flight. L4 goes on without us.
-async fn leave(control: &Control, config: &Config, end: End, signals: &mut Signals) {
+async fn leave(control: &Control, config: &Config, end: &End, signals: &mut Signals) {
     let what = match end {
         End::Told => "told to stop; draining",
         End::Succeeded => "a successor serves; draining",
+        End::Broken => "the data plane is broken; draining",
     };
     tracing::info!(at_most = %humantime::format_duration(config.drain_timeout), "{what}");
     select! {

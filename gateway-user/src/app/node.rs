@@ -1,12 +1,13 @@
 //! What the node itself says: addresses of its devices, and ports that other programs listen on.
 
+mod listening;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
 };
 
-use gateway_model::key::Protocol;
+pub(super) use listening::{Listening, listening};
 
 /// A device that does not exist, or addresses that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,86 +55,9 @@ fn is_reachable(address: &IpAddr) -> bool {
     !address.is_loopback() && !address.is_unspecified() && !is_link_local
 }
 
-/// A port that some program of this network namespace listens on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Listening {
-    /// Protocol.
-    pub(super) protocol: Protocol,
-    /// Address; an unspecified one stands for all of its family (and, for IPv6, mostly for IPv4 as well).
-    pub(super) address: IpAddr,
-    /// Port.
-    pub(super) port: u16,
-}
-
-/// All ports that are listened on.
-pub(super) fn listening() -> BTreeSet<Listening> {
-    // State 0A is LISTEN; a UDP socket without a peer is in state 07 (net/tcp_states.h).
-    let tables = [
-        ("tcp", Protocol::Tcp, "0A"),
-        ("tcp6", Protocol::Tcp, "0A"),
-        ("udp", Protocol::Udp, "07"),
-        ("udp6", Protocol::Udp, "07"),
-    ];
-    let mut all = BTreeSet::new();
-    for (name, protocol, state) in tables {
-        // A kernel without IPv6 has no such file.
-        let table = fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
-        let sockets = table.lines().skip(1).filter_map(|line| parse_socket(line, state));
-        all.extend(sockets.map(|(address, port)| Listening { protocol, address, port }));
-    }
-    all
-}
-
-/// `  0: 0100007F:1F90 00000000:0000 0A …`: the local address of a socket in `state`.
-fn parse_socket(line: &str, state: &str) -> Option<(IpAddr, u16)> {
-    let mut fields = line.split_ascii_whitespace();
-    let local = fields.nth(1)?;
-    if fields.nth(1)? != state {
-        return None;
-    }
-    let (address, port) = local.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok().filter(|port| *port != 0)?;
-    // Groups of 32 bits, each in the byte order of the machine.
-    let words =
-        (0..address.len() / 8).map(|word| u32::from_str_radix(address.get(word * 8..word * 8 + 8)?, 16).ok());
-    let bytes: Vec<u8> = words.collect::<Option<Vec<_>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect();
-    let address = match bytes.len() {
-        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
-        16 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
-        _ => return None,
-    };
-    Some((address.to_canonical(), port))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, UdpSocket};
-
     use super::*;
-
-    #[test]
-    fn sockets_of_both_families_and_protocols_are_found() {
-        let tcp4 = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tcp6 = TcpListener::bind("[::1]:0").unwrap();
-        let udp4 = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let found = listening();
-        for (protocol, address) in [
-            (Protocol::Tcp, tcp4.local_addr().unwrap()),
-            (Protocol::Tcp, tcp6.local_addr().unwrap()),
-            (Protocol::Udp, udp4.local_addr().unwrap()),
-        ] {
-            let expected = Listening { protocol, address: address.ip(), port: address.port() };
-            assert!(found.contains(&expected), "{expected:?} is not among {found:?}");
-        }
-    }
-
-    #[test]
-    fn an_established_connection_is_not_listening() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let port = client.local_addr().unwrap().port();
-        assert!(!listening().iter().any(|socket| socket.protocol == Protocol::Tcp && socket.port == port));
-    }
 
     #[test]
     fn a_device_that_does_not_exist_is_named_with_those_that_do() {

@@ -8,7 +8,7 @@
 use std::{
     fs, io,
     os::{linux::net::SocketAddrExt as _, unix::fs::MetadataExt as _, unix::net as unix},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::admin::{
     listen::{self, Listener},
-    views::ErrorView,
+    views::{ErrorView, StatusView},
 };
 
 /// How long a predecessor may take to yield or to answer.
@@ -92,20 +92,34 @@ impl Predecessor {
         self.pid
     }
 
+    /// Where it keeps its state.
+    pub(super) async fn state_dir(&mut self) -> anyhow::Result<PathBuf> {
+        let body = self.ask(Method::GET, "/v1/status").await.context("the agent that runs on these pins")?;
+        let status: StatusView = serde_json::from_slice(&body)
+            .context("the agent that runs on these pins speaks of itself otherwise")?;
+        Ok(status.paths.get("state").map(PathBuf::from).unwrap_or_default())
+    }
+
     /// Asks it to stop writing. On return the kernel's maps and the state folder are ours, for as long as this
     /// value lives: dropping it gives them back.
     pub(super) async fn yield_to_us(&mut self) -> anyhow::Result<()> {
-        self.ask("/v1/yield").await.context("the agent that runs on these pins does not make room")
+        self.ask(Method::POST, "/v1/yield")
+            .await
+            .context("the agent that runs on these pins does not make room")?;
+        Ok(())
     }
 
     /// Tells it that we serve: it finishes what is in flight, and exits.
     pub(super) async fn drain(mut self) -> anyhow::Result<()> {
-        self.ask("/v1/drain").await.context("the agent that runs on these pins does not leave")
+        self.ask(Method::POST, "/v1/drain")
+            .await
+            .context("the agent that runs on these pins does not leave")?;
+        Ok(())
     }
 
-    async fn ask(&mut self, path: &str) -> anyhow::Result<()> {
+    async fn ask(&mut self, method: Method, path: &str) -> anyhow::Result<Bytes> {
         let request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(path)
             .header(header::HOST, "localhost")
             .body(Full::default())?;
@@ -117,7 +131,7 @@ impl Predecessor {
         };
         let (status, body) = timeout(PATIENCE, asked).await.context("it does not answer")??;
         if status.is_success() {
-            return Ok(());
+            return Ok(body);
         }
         match serde_json::from_slice::<ErrorView>(&body) {
             Ok(view) => bail!(view.error),

@@ -82,7 +82,7 @@ impl Control {
             return Err(Refusal::Yielding);
         }
         let before = std::mem::replace(&mut self.desired.kept, kept);
-        if let Err(error) = self.try_refresh().await {
+        if let Err(error) = self.try_change().await {
             self.desired.kept = before;
             let undone = self.try_refresh().await;
             self.note(undone);

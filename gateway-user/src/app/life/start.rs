@@ -100,6 +100,14 @@ pub(super) async fn succeed(
 ) -> anyhow::Result<(Control, Servers)> {
     let pid = predecessor.pid();
     tracing::info!(pid, "an agent runs on these pins; taking over from it");
+    let theirs = predecessor.state_dir().await?;
+    anyhow::ensure!(
+        theirs == config.state_dir,
+        "--state-dir {}: the agent that runs on these pins keeps its state in {}; give that folder, or what was \
+         said at run time would be lost",
+        config.state_dir.display(),
+        theirs.display()
+    );
     let mut state = StateFolder::open(&config.state_dir)?;
     predecessor.yield_to_us().await?;
     take_lock(&mut state).await?;
