@@ -39,7 +39,10 @@ use std::{
 };
 
 use gateway_common::{abi::settings::Settings, limits::LISTENERS};
-use gateway_model::{key::EndpointKey, plan::l4::L4Plan};
+use gateway_model::{
+    key::{EndpointKey, GatewayKey},
+    plan::l4::L4Plan,
+};
 
 pub use attach::{Attachment, Ingress};
 pub use dump::{BackendDump, Dump, FrontendDump, RingDump};
@@ -65,7 +68,7 @@ use shadow::Shadow;
 use write::{Writer, Written};
 
 /// What [`Dataplane::apply`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Applied {
     /// Backends written.
     pub backends: usize,
@@ -75,6 +78,8 @@ pub struct Applied {
     pub frontends: usize,
     /// Endpoints of kernel gateways that cannot be reached in the kernel, and so get no connections.
     pub unreachable: Vec<(EndpointKey, Reach)>,
+    /// Gateways that the kernel cannot hold as planned, and why; they stay as they were, all others are applied.
+    pub rejected: Vec<(GatewayKey, Error)>,
 }
 
 /// What [`Dataplane::tick`] found and did.
@@ -170,7 +175,7 @@ impl Dataplane {
     pub fn apply(&mut self, plan: &L4Plan) -> Result<Applied, Error> {
         let (reach, netlink) = (&mut self.reach, &mut self.netlink);
         let mut ask = |address: SocketAddr| reach.get(netlink, address.ip());
-        let desired = Desired::resolve(plan, &mut self.shadow, &mut ask)?;
+        let mut desired = Desired::resolve(plan, self.plan.as_ref(), &mut self.shadow, &mut ask)?;
         self.marker.set_ids(desired.marks.clone());
         let writer = Writer {
             maps: &self.maps,
@@ -182,11 +187,12 @@ impl Dataplane {
             written: Written::default(),
         };
         let written = writer.write(&desired)?;
-        let unreachable = desired.unreachable.clone();
-        self.plan = Some(plan.clone());
+        let rejected = std::mem::take(&mut desired.rejected);
+        let unreachable = std::mem::take(&mut desired.unreachable);
+        self.plan = Some(in_force(plan, self.plan.as_ref(), &rejected));
         self.desired = desired;
         let Written { backends, slots, frontends } = written;
-        Ok(Applied { backends, slots, frontends, unreachable })
+        Ok(Applied { backends, slots, frontends, unreachable, rejected })
     }
 
     /// Heartbeat and housekeeping; to be called each second. Attaches again what came back, settles slots, removes
@@ -322,6 +328,17 @@ impl Dataplane {
         }
         Ok(changed)
     }
+}
+
+/// The plan with rejected gateways as they were before.
+fn in_force(plan: &L4Plan, previous: Option<&L4Plan>, rejected: &[(GatewayKey, Error)]) -> L4Plan {
+    let mut plan = plan.clone();
+    for (key, _) in rejected {
+        let old = previous.and_then(|previous| previous.gateways.get(key)).cloned();
+        plan.gateways.remove(key);
+        plan.gateways.extend(old.map(|old| (key.clone(), old)));
+    }
+    plan
 }
 
 /// Seconds of `CLOCK_MONOTONIC`, the packet path's clock.

@@ -36,7 +36,7 @@ struct Load {
 
 /// The start of `union bpf_attr` for `BPF_LINK_CREATE`.
 #[repr(C)]
-struct Attach {
+struct LinkCreate {
     program: u32,
     ifindex: u32,
     attach_type: u32,
@@ -59,7 +59,7 @@ pub(crate) fn pass_everything(device: &str) -> io::Result<OwnedFd> {
     };
     let program = bpf(PROG_LOAD, &mut load)?;
     let program_fd = program.as_raw_fd().cast_unsigned();
-    let mut attach = Attach { program: program_fd, ifindex, attach_type: ATTACH_TYPE_XDP, flags: NATIVE };
+    let mut attach = LinkCreate { program: program_fd, ifindex, attach_type: ATTACH_TYPE_XDP, flags: NATIVE };
     bpf(LINK_CREATE, &mut attach)
 }
 

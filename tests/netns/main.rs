@@ -9,6 +9,7 @@ mod counters;
 mod held;
 mod l7;
 mod node;
+mod paths;
 mod plan;
 mod refuse;
 mod shares;

@@ -174,6 +174,7 @@ impl Control {
             .await??;
         self.proxy.set_table(Arc::clone(&self.desired.plan.l7));
         self.unreachable = applied.unreachable.iter().filter_map(unreachable).collect();
+        self.unreachable.extend(applied.rejected.iter().map(rejected));
         if generation != self.in_force {
             tracing::info!(
                 generation,
@@ -246,6 +247,13 @@ fn through_uplink(
         }
     }
     Ok(found)
+}
+
+/// The others are in force all the same.
+fn rejected((gateway, error): &(gateway_model::key::GatewayKey, dataplane::Error)) -> Finding {
+    let message = format!("the kernel cannot hold this gateway: {error}");
+    Finding::error("rejected-by-kernel", message, "it stays as it was: make it smaller, or remove others")
+        .of(gateway)
 }
 
 /// Those through an uplink are findings already, with the place where they are declared.

@@ -33,6 +33,8 @@ pub(super) struct Desired {
     pub(super) marks: MarkTable,
     /// Endpoints of gateways whose ring is in the kernel that cannot be reached there.
     pub(super) unreachable: Vec<(EndpointKey, Reach)>,
+    /// Gateways that could not be taken in, and why.
+    pub(super) rejected: Vec<(GatewayKey, Error)>,
 }
 
 /// What a ring's slots are to send new connections to.
@@ -66,24 +68,67 @@ impl DesiredRing {
 }
 
 impl Desired {
-    /// Gives out ids and says what is to be. `reach` answers where an endpoint is.
+    /// Gives out ids and says what is to be. `reach` answers where an endpoint is. A gateway that the maps have no
+    /// room for, or whose ring is of an impossible size, is rejected and stays as it was in `previous`.
     ///
     /// # Errors
-    /// More gateways, routes or endpoints than the maps hold; a ring of an impossible size; routing that does not
-    /// answer. Nothing has been written then.
+    /// Routing that does not answer. Nothing has been written then.
     pub(super) fn resolve(
         plan: &L4Plan,
+        previous: Option<&L4Plan>,
         shadow: &mut Shadow,
         reach: &mut dyn FnMut(SocketAddr) -> Result<Reach, Error>,
     ) -> Result<Self, Error> {
         let mut desired = Self::default();
         for (key, gateway) in &plan.gateways {
-            desired.add(key, gateway, shadow, reach)?;
+            match desired.add(key, gateway, shadow, reach) {
+                Err(error @ (Error::Full { .. } | Error::RingSize { .. })) => {
+                    desired.rejected.push((key.clone(), error));
+                    let old = previous.and_then(|previous| previous.gateways.get(key));
+                    old.map_or(Ok(()), |old| desired.add(key, old, shadow, reach))?;
+                }
+                added => added?,
+            }
         }
         Ok(desired)
     }
 
+    /// Adds one gateway whole, or takes back what it was given.
     fn add(
+        &mut self,
+        key: &GatewayKey,
+        gateway: &L4Gateway,
+        shadow: &mut Shadow,
+        reach: &mut dyn FnMut(SocketAddr) -> Result<Reach, Error>,
+    ) -> Result<(), Error> {
+        let mut part = Self::default();
+        if let Err(error) =
+            part.fill(key, gateway, shadow, reach).and_then(|()| self.check_room(&part, shadow))
+        {
+            shadow.take_back(part.names.keys(), part.backends.keys(), part.rings.keys());
+            return Err(error);
+        }
+        self.names.extend(part.names);
+        self.backends.extend(part.backends);
+        self.rings.extend(part.rings);
+        self.frontends.extend(part.frontends);
+        self.marks.extend(part.marks);
+        self.unreachable.extend(part.unreachable);
+        Ok(())
+    }
+
+    fn check_room(&self, part: &Self, shadow: &Shadow) -> Result<(), Error> {
+        let limit = shadow.frontends_end;
+        for family in [Family::V4, Family::V6] {
+            let count = |desired: &Self| desired.frontends.values().filter(|(_, of)| *of == family).count();
+            if count(self) + count(part) > limit as usize {
+                return Err(Error::Full { what: "frontends", limit });
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(
         &mut self,
         key: &GatewayKey,
         gateway: &L4Gateway,
@@ -111,9 +156,13 @@ impl Desired {
         }
         for (family, ring) in [(Family::V4, &gateway.ring4), (Family::V6, &gateway.ring6)] {
             let frontends = || gateway.frontends.iter().filter(|f| Family::of(f.address.ip()) == family);
-            if frontends().next().is_some() || shadow.rings.contains_key(&(index, family)) {
-                self.frontends.extend(frontends().map(|frontend| (*frontend, (index, family))));
-                self.rings.insert((index, family), desired_ring(key, gateway.target, ring, family, &ids)?);
+            let owner = (index, family);
+            if frontends().next().is_some() || shadow.rings.contains_key(&owner) {
+                let ring = desired_ring(key, gateway.target, ring, family, &ids)?;
+                let limit = shadow.ring_ids.end();
+                shadow.ring_ids.give(&owner).ok_or(Error::Full { what: "rings", limit })?;
+                self.rings.insert(owner, ring);
+                self.frontends.extend(frontends().map(|frontend| (*frontend, owner)));
             }
         }
         Ok(())

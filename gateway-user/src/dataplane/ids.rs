@@ -69,6 +69,13 @@ impl<K: Clone + Eq + Hash> Ids<K> {
         self.quarantine.entry(id).or_insert(scan);
     }
 
+    /// Takes back a number that was given out and written nowhere: it is free at once.
+    pub(super) fn take_back(&mut self, id: u32) {
+        self.quarantine.remove(&id);
+        let owned = self.by_key.extract_if(|_, given| *given == id).count();
+        self.free.extend((owned > 0).then_some(id));
+    }
+
     /// Whether the number is in quarantine.
     pub(super) fn is_retired(&self, id: u32) -> bool {
         self.quarantine.contains_key(&id)
@@ -134,6 +141,14 @@ mod tests {
         ids.retire(0, 1);
         assert_eq!(ids.give(&'a'), Some(0));
         assert!(ids.release(2, |_| false).is_empty());
+    }
+
+    #[test]
+    fn a_number_that_was_never_used_is_free_at_once() {
+        let mut ids = Ids::new(0, 1);
+        ids.give(&'a');
+        ids.take_back(0);
+        assert_eq!((ids.get(&'a'), ids.give(&'b')), (None, Some(0)));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) struct Shadow {
     pub(super) ring_ids: Ids<RingKey>,
     pub(super) rings: BTreeMap<RingKey, Ring>,
     pub(super) frontends: BTreeMap<l4::Frontend, Frontend>,
+    /// How many frontends of one family there may be.
+    pub(super) frontends_end: u32,
 }
 
 impl Shadow {
@@ -71,6 +73,7 @@ impl Shadow {
             ring_ids: Ids::new(0, maps.rings.capacity()),
             rings: BTreeMap::new(),
             frontends: BTreeMap::new(),
+            frontends_end: maps.frontends4.capacity().min(maps.frontends6.capacity()),
         };
         shadow.adopt_names(maps)?;
         shadow.adopt_backends(maps)?;
@@ -132,6 +135,22 @@ impl Shadow {
             Ring::remove(pins, maps, index)?;
         }
         Ok(())
+    }
+
+    /// Takes back those of the numbers that the kernel has never seen.
+    pub(super) fn take_back<'a>(
+        &mut self,
+        names: impl Iterator<Item = &'a u32>,
+        backends: impl Iterator<Item = &'a u32>,
+        rings: impl Iterator<Item = &'a RingKey>,
+    ) {
+        names.filter(|id| !self.name_entries.contains_key(id)).for_each(|id| self.names.take_back(*id));
+        backends
+            .filter(|id| !self.backend_values.contains_key(id))
+            .for_each(|id| self.backends.take_back(*id));
+        for key in rings.filter(|key| !self.rings.contains_key(key)) {
+            self.ring_ids.get(key).into_iter().for_each(|index| self.ring_ids.take_back(index));
+        }
     }
 
     /// The backend with this id, if its endpoint still exists.
