@@ -116,6 +116,13 @@ pub enum Balance {
     Maglev,
 }
 
+impl Gateway {
+    /// Its selector and those of its routes.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.selector.iter().chain(self.routes.iter().filter_map(|route| route.selector.as_ref()))
+    }
+}
+
 impl Route {
     /// A route of which only the name is known.
     pub fn named(name: RouteName, place: Place) -> Self {

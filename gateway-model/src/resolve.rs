@@ -5,10 +5,14 @@
 
 mod claims;
 mod endpoints;
+mod index;
 mod life;
 mod routes;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use serde::Serialize;
 
@@ -135,8 +139,8 @@ pub fn resolve(snapshot: &Snapshot) -> Resolved {
     };
     remember(snapshot, &mut out);
     let mut claims = claims::settle(snapshot, &mut out);
-    let mut workloads: Vec<_> = snapshot.workloads.iter().collect();
-    workloads.sort_by_key(|workload| workload.identity());
+    let selectors = snapshot.gateways.iter().flat_map(Gateway::selectors);
+    let workloads = index::Workloads::new(&snapshot.workloads, selectors);
     for gateway in &snapshot.gateways {
         let Some(claim) = claims.remove(&gateway.key) else { continue };
         let mut kept = out.kept.gateways.remove(&gateway.key).unwrap_or_default();
@@ -174,8 +178,9 @@ fn remember(snapshot: &Snapshot, out: &mut Resolved) {
         let fresh = KeptGateway { since: now, ..KeptGateway::default() };
         out.kept.gateways.entry(gateway.key.clone()).or_insert(fresh).gone_since = None;
     }
+    let declared: BTreeSet<&GatewayKey> = snapshot.gateways.iter().map(|gateway| &gateway.key).collect();
     out.kept.gateways.retain(|key, entry| {
-        if !snapshot.gateways.iter().any(|gateway| gateway.key == *key) {
+        if !declared.contains(key) {
             entry.gone_since.get_or_insert(now);
         }
         !is_over(entry.gone_since, ttl, now)

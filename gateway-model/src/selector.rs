@@ -50,6 +50,20 @@ impl Selector {
         &self.0
     }
 
+    /// Labels, with their values, that every workload which it matches must have: its terms `label(N)(V)` where V
+    /// is plain text and nothing but other terms that must be true stands beside them.
+    pub(crate) fn required_labels(&self) -> Vec<(&str, &str)> {
+        let terms = match &self.0 {
+            Expression::All(terms) => terms.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let required = terms.iter().filter_map(|term| match term {
+            Expression::Term(Term::Label(name, pattern)) => Some((name.as_str(), pattern.as_plain()?)),
+            Expression::Term(_) | Expression::Not(_) | Expression::All(_) | Expression::Any(_) => None,
+        });
+        required.collect()
+    }
+
     /// Whether it asks for a port (by `port` or `index`).
     pub fn asks_for_port(&self) -> bool {
         let mut asks = false;

@@ -21,11 +21,14 @@ pub(super) struct Claim {
 /// Gives out ports and hosts; a gateway that gets no port is not in the answer, and has a finding.
 pub(super) fn settle(snapshot: &Snapshot, out: &mut Resolved) -> BTreeMap<GatewayKey, Claim> {
     let mut by_age: Vec<&Gateway> = Vec::new();
+    let mut firsts: BTreeMap<&GatewayKey, &Gateway> = BTreeMap::new();
     for gateway in &snapshot.gateways {
-        match by_age.iter().find(|other| other.key == gateway.key) {
-            Some(first) => out.findings.push(crate::gateway::repeated(gateway, first)),
-            None => by_age.push(gateway),
+        if let Some(first) = firsts.get(&gateway.key) {
+            out.findings.push(crate::gateway::repeated(gateway, first));
+            continue;
         }
+        firsts.insert(&gateway.key, gateway);
+        by_age.push(gateway);
     }
     by_age.sort_by_key(|gateway| out.kept.gateways.get(&gateway.key).map_or(u64::MAX, |kept| kept.since));
     let mut ports = Ports::new(&by_age, snapshot, out);

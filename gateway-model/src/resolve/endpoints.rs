@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Endpoint, Resolved, age};
+use super::{Endpoint, Resolved, age, index::Workloads};
 use crate::{
     finding::Finding,
     gateway::{Gateway, PortType, Route},
@@ -28,14 +28,14 @@ pub(super) struct Found {
 pub(super) fn find(
     gateway: &Gateway,
     selector: &Selector,
-    workloads: &[&Workload],
+    workloads: &Workloads<'_>,
     snapshot: &Snapshot,
     out: &mut Resolved,
 ) -> BTreeMap<RouteName, Found> {
     let kind = gateway.port.map(|port| port.kind).unwrap_or_default();
     let mut routes: BTreeMap<RouteName, Found> = BTreeMap::new();
     let mut complaints: BTreeMap<&'static str, (Finding, usize)> = BTreeMap::new();
-    for workload in workloads.iter().filter(|workload| workload.namespace == gateway.key.namespace) {
+    for workload in workloads.candidates(&gateway.key.namespace, selector) {
         let age = age(workload, &out.kept);
         for (address, outcome) in choose(selector, workload, kind) {
             let (name, port) = match outcome {

@@ -6,6 +6,7 @@ use super::{
     Endpoint, Layer, Resolved, ResolvedGateway, ResolvedRoute,
     claims::Claim,
     endpoints::{self, Found},
+    index::Workloads,
     life::Life,
     note,
 };
@@ -16,14 +17,13 @@ use crate::{
     key::RouteName,
     snapshot::Snapshot,
     weight::{self, Weight},
-    workload::Workload,
 };
 
 /// Resolves a gateway that has its port; brings what is kept of it up to date.
 pub(super) fn resolve(
     gateway: &Gateway,
     claim: Claim,
-    workloads: &[&Workload],
+    workloads: &Workloads<'_>,
     snapshot: &Snapshot,
     kept: &mut KeptGateway,
     out: &mut Resolved,
@@ -70,7 +70,7 @@ pub(super) fn resolve(
 /// What exists now: what the gateway's selector finds, what routes of their own find, external addresses.
 fn find_all(
     gateway: &Gateway,
-    workloads: &[&Workload],
+    workloads: &Workloads<'_>,
     snapshot: &Snapshot,
     out: &mut Resolved,
 ) -> BTreeMap<RouteName, Found> {

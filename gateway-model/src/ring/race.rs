@@ -105,54 +105,55 @@ fn is_wrong(counts: &[u32], quotas: &[Quota]) -> bool {
     counts.iter().zip(quotas).any(|(count, quota)| *count < quota.low || *count > quota.high)
 }
 
-/// Most passes over the slots until counts are right; two are enough for nearly all rings.
-const PASSES: usize = 8;
-
 /// Lets slots change hands, those with the smallest margin first, until counts are within quotas or nobody in
-/// reach can take another.
+/// reach can take another. Each pass offers every slot to the best of those who may take it.
 fn settle<'a>(
     winners: &mut [Ticket],
     counts: &mut [u32],
     quotas: &[Quota],
     tickets: impl Fn(usize) -> &'a [Ticket],
 ) {
-    for _ in 0..PASSES {
-        if !is_wrong(counts, quotas) {
-            return;
-        }
+    let mut changed = true;
+    while changed && is_wrong(counts, quotas) {
+        changed = false;
         for (_, index, ticket) in find_moves(winners, counts, quotas, &tickets) {
             let winner = &mut winners[index as usize];
             let (from, to) = (winner.contender as usize, ticket.contender as usize);
             let relieves = counts[from] > quotas[from].high && counts[to] < quotas[to].takes_below;
             let helps = counts[to] < quotas[to].low && counts[from] > quotas[from].gives_above;
-            if from != to && (relieves || helps) {
+            if relieves || helps {
                 counts[from] -= 1;
                 counts[to] += 1;
                 *winner = ticket;
+                changed = true;
             }
         }
     }
 }
 
-/// All moves from a contender that may give to one that may take, the smallest margin first.
+/// For each slot of a contender that may give, the move to the best that may take; the smallest margin first.
 fn find_moves<'a>(
     winners: &[Ticket],
     counts: &[u32],
     quotas: &[Quota],
     tickets: &impl Fn(usize) -> &'a [Ticket],
 ) -> Vec<(u64, u32, Ticket)> {
-    let gives = |who: u32| counts[who as usize] > quotas[who as usize].gives_above;
-    let takes = |who: u32| counts[who as usize] < quotas[who as usize].takes_below;
+    let gives: Vec<bool> =
+        counts.iter().zip(quotas).map(|(count, quota)| *count > quota.gives_above).collect();
+    let takes: Vec<bool> =
+        counts.iter().zip(quotas).map(|(count, quota)| *count < quota.takes_below).collect();
     let mut moves = Vec::new();
-    for (winner, index) in winners.iter().zip(0_u32..).filter(|(winner, _)| gives(winner.contender)) {
-        for ticket in tickets(index as usize).iter().filter(|ticket| takes(ticket.contender)) {
+    for (winner, index) in winners.iter().zip(0_u32..).filter(|(winner, _)| gives[winner.contender as usize])
+    {
+        let takers = tickets(index as usize).iter().filter(|ticket| takes[ticket.contender as usize]);
+        if let Some(ticket) = takers.min_by_key(|ticket| (ticket.score, ticket.contender)) {
             // Positive numbers: their bits are in the order of their values.
             #[expect(clippy::cast_precision_loss, reason = "rounded alike everywhere; ties are sorted below")]
             let margin = (ticket.score as f64 / winner.score as f64).to_bits();
             moves.push((margin, index, *ticket));
         }
     }
-    moves.sort_unstable_by_key(|(margin, index, ticket)| (*margin, *index, ticket.contender));
+    moves.sort_unstable_by_key(|(margin, index, _)| (*margin, *index));
     moves
 }
 

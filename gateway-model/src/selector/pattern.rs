@@ -37,6 +37,12 @@ impl Pattern {
         &self.source
     }
 
+    /// The only text that it matches, where it is plain text.
+    pub(crate) fn as_plain(&self) -> Option<&str> {
+        (!self.source.contains(r"\.+*?()|[]{}^$".chars().collect::<Vec<_>>().as_slice()))
+            .then_some(&self.source)
+    }
+
     /// Whether it has a capture group.
     pub fn captures_a_group(&self) -> bool {
         self.regex.captures_len() == 2

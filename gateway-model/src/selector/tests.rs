@@ -222,3 +222,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn labels_that_must_be_there_are_known() {
+    let required = |text: &str| {
+        let selector = Selector::parse(text).unwrap();
+        selector.required_labels().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+    };
+    assert_eq!(required("label(app)(foo) && label(version)((.*)) && name(x)"), ["app=foo"]);
+    assert_eq!(required("label(app)(foo)"), ["app=foo"]);
+    assert_eq!(required("label(app)(foo) && label(tier)(a-b)"), ["app=foo", "tier=a-b"]);
+    for open in [
+        "label(app)(f.o)",
+        "!label(app)(foo)",
+        "label(app)(foo) || true",
+        "true && !label(app)(foo)",
+        "label(a)((b))",
+    ] {
+        assert_eq!(required(open), Vec::<String>::new(), "{open}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Deciding about a request does not allocate: counted.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use gateway_model::{
+    balance::Chooser,
+    condition::Condition,
+    gateway::Balance,
+    key::{GatewayKey, RouteName},
+    matching::Request,
+    pick::Picker,
+    plan::l7::{Entry, L7Condition, L7Gateway, L7Route, RouteTable},
+    weight::Weight,
+};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came; counting touches no memory of others.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(run: impl FnOnce()) -> usize {
+    let before = COUNT.with(Cell::get);
+    run();
+    COUNT.with(Cell::get) - before
+}
+
+struct Asked {
+    headers: [(&'static str, &'static str); 3],
+}
+
+impl Request for Asked {
+    fn method(&self) -> &str {
+        "GET"
+    }
+    fn host(&self) -> &str {
+        "A.B.Example.com:80"
+    }
+    fn path(&self) -> &str {
+        "/api/v1/items"
+    }
+    fn query(&self) -> &str {
+        "q=a%20b&page=2"
+    }
+    fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.headers.iter().any(|(own, value)| own.eq_ignore_ascii_case(name) && test(value.as_bytes()))
+    }
+    fn client(&self) -> IpAddr {
+        IpAddr::from([192, 0, 2, 7])
+    }
+    fn sni(&self) -> &str {
+        ""
+    }
+}
+
+#[test]
+fn finding_a_gateway_a_route_and_an_endpoint_does_not_allocate() {
+    let endpoints: Arc<[SocketAddr]> = (1..=5).map(|last| SocketAddr::from(([10, 0, 0, last], 80))).collect();
+    let half = Weight::from_hundredths(5_000).expect("less than all");
+    let balances = [Balance::P2c, Balance::LeastConn, Balance::RoundRobin, Balance::Random, Balance::Maglev];
+    let routes: Vec<L7Route> = ["(1)", "(2)"]
+        .map(|name| L7Route {
+            name: RouteName(name.to_owned()),
+            weight: half,
+            balance: Balance::P2c,
+            endpoints: endpoints.clone(),
+        })
+        .into();
+    let conditions = [
+        "User-Agent is Chrome or Header x-user has zed",
+        "Cookie beta matches /^n[aeiou]+$/ and IP in 10.0.0.0/8",
+        "Query q is 'a c' or Query q matches /^x/ or < hdr_sub(x-groups) -i admin staff >",
+        "Host is a.b.example.com and Path starts with /api and Method is GET and not Percent < 0",
+    ];
+    let conditions = conditions.map(|text| L7Condition {
+        route: 1,
+        strength: half,
+        condition: Condition::parse(text).expect("it parses"),
+    });
+    let gateway = Arc::new(L7Gateway::new(GatewayKey::new("default", "foo"), routes, conditions.into()));
+    let mut table = RouteTable::default();
+    table.wildcards.insert("example.com".to_owned(), gateway.clone());
+    table.frontends.insert(SocketAddr::from(([192, 0, 2, 1], 80)), Entry::Gateway(gateway));
+    let request =
+        Asked { headers: [("User-Agent", "Firefox"), ("Cookie", "beta=no; x=y"), ("X-Groups", "a, b")] };
+    let (mut picker, mut chooser) = (Picker::new(1), Chooser::new(1));
+    let mut ask = || {
+        let gateway = table.find_host(request.host()).expect("the host is known");
+        assert_eq!(gateway.find_condition(&request), Some(3));
+        let route = gateway.decide(&request, &mut picker).expect("a route serves");
+        for balance in balances {
+            let route = &gateway.routes[route];
+            chooser
+                .choose(balance, &route.endpoints, |index| index as u32, request.client())
+                .expect("endpoints");
+        }
+    };
+    // The first time the picker gets to know the gateway, and regular expressions make their caches.
+    assert!(allocations(&mut ask) > 0, "the counter counts");
+    for _ in 0..1_000 {
+        assert_eq!(allocations(&mut ask), 0);
+    }
+}
