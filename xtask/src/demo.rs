@@ -28,10 +28,10 @@ pub struct Args {
 pub fn command_line(args: &Args) -> Result<()> {
     need_root("the demo")?;
     setup::to_run()?;
-    let weir = build::build("gateway-user", "weir", Profile::Dev)?;
-    let demo = build::build("gateway-tests", "weir-demo", Profile::Dev)?;
-    let mut demo = command(demo);
-    demo.env("WEIR_BIN", weir);
+    let mut demo = command(build::build("gateway-tests", "weir-demo", Profile::Dev)?);
+    if !args.stop {
+        demo.env("WEIR_BIN", build::build("gateway-user", "weir", Profile::Dev)?);
+    }
     for (flag, wanted) in [("--check", args.check), ("--keep", args.keep), ("--stop", args.stop)] {
         demo.args(wanted.then_some(flag));
     }

@@ -9,6 +9,11 @@ use crate::exec::{command, root, show};
 /// The part that is run.
 const PART: &str = "## Five minutes of exploring";
 
+/// Ends at the first command that fails, says which, and leaves nothing up.
+const PREAMBLE: &str = "set -e\n\
+    trap 'echo \"README.md: $BASH_COMMAND: failed\" >&2' ERR\n\
+    trap 'cargo xtask demo --stop' EXIT\n";
+
 /// Runs the commands of that part in one shell, as a reader would; the first that fails fails it. The part takes
 /// down what it puts up, and so does this when it fails midway.
 pub fn run() -> Result<()> {
@@ -16,7 +21,7 @@ pub fn run() -> Result<()> {
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let commands = commands(&text);
     ensure!(commands.contains("demo --stop"), "the part {PART:?} of README.md does not end with demo --stop");
-    let script = format!("set -ex\ntrap 'cargo xtask demo --stop' EXIT\n{commands}");
+    let script = format!("{PREAMBLE}{commands}");
     show(command(Path::new("bash")).args(["-c", &script]))
 }
 
