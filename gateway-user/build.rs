@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for input in ["gateway-ebpf", "gateway-common", "Cargo.toml"] {
         println!("cargo:rerun-if-changed={}", root.join(input).display());
     }
-    for variable in ["WEIR_CACHE", "XDG_CACHE_HOME", "PATH"] {
+    for variable in ["WEIR_CACHE", "XDG_CACHE_HOME"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -39,10 +39,15 @@ fn target_dir(out: &Path) -> PathBuf {
 /// bpf-linker of the pinned version from the cache folder, else any on PATH.
 fn find_linker() -> Result<PathBuf, Box<dyn Error>> {
     let cached = cache_dir().map(|cache| cache.join(format!("bpf-linker-{LINKER_VERSION}/bin/bpf-linker")));
-    let on_path = env::split_paths(&env::var_os("PATH").unwrap_or_default())
+    if let Some(linker) = cached.filter(|linker| linker.is_file()) {
+        return Ok(linker);
+    }
+    println!("cargo:rerun-if-env-changed=PATH");
+    let mut on_path = env::split_paths(&env::var_os("PATH").unwrap_or_default())
         .map(|folder| folder.join("bpf-linker"))
-        .collect::<Vec<_>>();
-    cached.into_iter().chain(on_path).find(|linker| linker.is_file()).ok_or_else(|| {
+        .collect::<Vec<_>>()
+        .into_iter();
+    on_path.find(|linker| linker.is_file()).ok_or_else(|| {
         format!("bpf-linker {LINKER_VERSION} is neither in Weir's cache folder nor on PATH: run `cargo xtask setup`")
             .into()
     })

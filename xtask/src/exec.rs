@@ -1,16 +1,14 @@
-//! Running commands: from the workspace's root, with the tools of the cache folder on the path.
+//! Running commands, from the workspace's root.
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::setup;
 
 /// Root of the workspace.
 pub fn root() -> &'static Path {
@@ -24,15 +22,15 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// `cargo`, the one that runs this program, finding the tools of the cache folder.
-pub fn cargo(arguments: &[&str]) -> Result<Command> {
+/// `cargo`, the one that runs this program.
+pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).env("PATH", path_with(&setup::linker::bin_dir()?)?);
+    command.args(arguments);
     // Set for this program by `cargo run`; a build below would take them for its own.
     for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
         command.env_remove(name);
     }
-    Ok(command)
+    command
 }
 
 /// Runs it with its output shown.
@@ -77,12 +75,6 @@ pub fn need_root(what: &str) -> Result<()> {
         "{what} makes network namespaces and loads BPF programs, which needs root: run it as root"
     );
     Ok(())
-}
-
-fn path_with(dir: &Path) -> Result<OsString> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let dirs = std::iter::once(dir.to_owned()).chain(env::split_paths(&path));
-    env::join_paths(dirs).context("the cache folder's path has a colon in it")
 }
 
 fn line(command: &Command) -> String {

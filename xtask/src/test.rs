@@ -25,7 +25,7 @@ pub fn command(args: &Args) -> Result<()> {
     need_root("testing Weir")?;
     setup::to_test()?;
     let weir = build::build("gateway-user", "weir", Profile::Dev)?;
-    let mut tests = cargo(&["test", "--workspace", "--exclude", "gateway-ebpf", "--no-fail-fast"])?;
+    let mut tests = cargo(&["test", "--workspace", "--exclude", "gateway-ebpf", "--no-fail-fast"]);
     tests.env("WEIR_BIN", &weir);
     tests.args(&args.filter).arg("--").args(args.all.then_some("--include-ignored"));
     let mut failed = Vec::new();

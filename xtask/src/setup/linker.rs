@@ -1,7 +1,5 @@
 //! bpf-linker, which links the kernel programs: one pinned version, built once per machine.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use crate::{
@@ -9,18 +7,15 @@ use crate::{
     exec::{command, read, step},
 };
 
-/// Its LLVM must be the one of the toolchain in rust-toolchain.toml: change them together.
+/// The build script of gateway-user looks for the same one. Its LLVM must be the one of the toolchain in
+/// rust-toolchain.toml: change them together.
 const VERSION: &str = "0.10.4";
 const FEATURES: &str = "rust-llvm-22";
 
-/// Folder of its binary.
-pub fn bin_dir() -> Result<PathBuf> {
-    Ok(install_dir()?.join("bin"))
-}
-
 /// Builds it where it is missing.
 pub fn ensure() -> Result<()> {
-    if bin_dir()?.join("bpf-linker").is_file() {
+    let dir = cache::dir()?.join(format!("bpf-linker-{VERSION}"));
+    if dir.join("bin/bpf-linker").is_file() {
         return Ok(());
     }
     step(&format!("building bpf-linker {VERSION}, once per machine (about two minutes)"), || {
@@ -29,11 +24,7 @@ pub fn ensure() -> Result<()> {
         install
             .args(["install", "bpf-linker", "--version", VERSION, "--locked", "--quiet"])
             .args(["--no-default-features", "--features", FEATURES, "--root"])
-            .arg(install_dir()?);
+            .arg(&dir);
         read(&mut install).map(drop)
     })
-}
-
-fn install_dir() -> Result<PathBuf> {
-    Ok(cache::dir()?.join(format!("bpf-linker-{VERSION}")))
 }

@@ -26,7 +26,7 @@ pub fn ensure_source() -> Result<()> {
 /// rustfmt and clippy.
 pub fn ensure_lints() -> Result<()> {
     for (name, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
-        if read(crate::exec::cargo(&[subcommand, "--version"])?.env("RUSTUP_AUTO_INSTALL", "0")).is_err() {
+        if read(crate::exec::cargo(&[subcommand, "--version"]).env("RUSTUP_AUTO_INSTALL", "0")).is_err() {
             component(name).with_context(|| format!("{name} is missing: `rustup component add {name}`"))?;
         }
     }
