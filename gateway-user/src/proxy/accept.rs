@@ -44,7 +44,7 @@ fn poll_accept(
     stop: &Timer,
     task: &mut TaskContext<'_>,
 ) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
-    if context.draining.get().is_some() {
+    if context.draining.get() {
         stop.arm(context.shared.config.timeouts.drain_accept);
     }
     match listener.poll_accept(task) {

@@ -75,7 +75,7 @@ impl Timer {
     /// Expires after `timeout`, counted from now; replaces what was set before.
     pub fn set(&self, timeout: Duration) {
         self.set.set(true);
-        self.clock.timers.borrow_mut()[self.key].at = Some(self.clock.now() + timeout);
+        self.clock.timers.borrow_mut()[self.key].at = Some(self.clock.now().saturating_add(timeout));
     }
 
     /// Sets it where it is not set already.

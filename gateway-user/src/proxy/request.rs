@@ -38,7 +38,7 @@ pub(super) async fn handle(origin: Origin, request: Request<Incoming>) -> Respon
         Ok(response) => response,
         Err((error, body)) => refuse(&origin, error, body),
     };
-    if is_h1 && origin.context.draining.get().is_some() && response.status().as_u16() != 101 {
+    if is_h1 && origin.context.draining.get() && response.status().as_u16() != 101 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(link) = origin.link {

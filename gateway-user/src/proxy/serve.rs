@@ -3,6 +3,7 @@
 mod client_io;
 mod h1;
 pub(super) mod h2;
+mod intake;
 pub(super) mod link;
 mod rewound;
 mod tunnel;

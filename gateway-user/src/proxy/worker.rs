@@ -32,8 +32,8 @@ const BACKLOG: i32 = 4096;
 pub(super) enum Phase {
     /// Accept and serve.
     Serving,
-    /// Accept what is in the queues, end what there is, and be done by then.
-    Draining { until: Instant },
+    /// Accept what is in the queues, end what there is, and be done in that time.
+    Draining { since: Instant, deadline: Duration },
     /// Cut everything.
     Stopped,
 }
@@ -43,7 +43,7 @@ impl Phase {
     pub fn drain(&mut self, deadline: Duration) -> bool {
         let begins = *self == Self::Serving;
         if begins {
-            *self = Self::Draining { until: Instant::now() + deadline };
+            *self = Self::Draining { since: Instant::now(), deadline };
         }
         begins
     }
@@ -138,8 +138,8 @@ pub(super) struct Context {
     pub counters: Arc<WorkerCounters>,
     pub clock: Rc<Clock>,
     pub gateways: Gateways,
-    /// Since when, by the clock, the worker drains.
-    pub draining: Cell<Option<Duration>>,
+    /// The worker drains.
+    pub draining: Cell<bool>,
     /// Client connections of this worker.
     pub open: Cell<usize>,
     /// It was logged that connections cannot be marked.
@@ -170,14 +170,13 @@ async fn live(mut seat: Seat, listeners: [TcpListener; 2]) {
                 if changed.is_err() || *seat.phase.borrow() == Phase::Stopped {
                     return;
                 }
-                context.draining.set(Some(context.clock.now()));
+                context.draining.set(true);
                 context.clock.wake_all();
             }
         }
-        if let Phase::Draining { until } = *seat.phase.borrow() {
-            let now = Instant::now();
+        if let Phase::Draining { since, deadline } = *seat.phase.borrow() {
             let accepted = accepting.iter().all(tokio::task::JoinHandle::is_finished);
-            if now >= until || (accepted && context.open.get() == 0) {
+            if since.elapsed() >= deadline || (accepted && context.open.get() == 0) {
                 break;
             }
         }

@@ -76,7 +76,7 @@ pub(in crate::proxy) struct Gate {
 }
 
 impl Gate {
-    /// For a request that expects `100 Continue`: opened by it. `set` says what opens it on the request.
+    /// A gate, and what opens it.
     pub fn new(context: &Rc<Context>) -> (Self, oneshot::Sender<()>) {
         let timer = context.clock.timer();
         timer.set(context.shared.config.timeouts.expect_continue);

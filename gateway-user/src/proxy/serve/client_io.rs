@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
     task::{Context as TaskContext, Poll, ready},
@@ -12,142 +13,50 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::link::Link;
+use super::{intake::Intake, link::Link};
 use crate::proxy::{
     clock::Timer,
     error::Refusal,
-    framing::{Place, Refused, Scanner},
+    framing::{Place, Refused},
     worker::Context,
 };
-
-/// What the library reads in place of a head that was refused. Its answer, in order after those of the requests
-/// before it, is ours.
-const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n";
-
-/// Held bytes are kept in a buffer of at most this size between two requests.
-const KEPT: usize = 2048;
 
 /// A client's connection.
 pub(super) struct ClientIo {
     stream: TcpStream,
     context: Rc<Context>,
     link: Rc<Link>,
-    scanner: Scanner,
-    /// Bytes that were read and not given on; of these, `passed` may be.
-    held: Vec<u8>,
-    passed: usize,
-    end: End,
+    intake: Intake,
     read_timer: Timer,
     write_timer: Timer,
     /// The read timer runs for a drain.
     draining: bool,
 }
 
-/// How reading ends.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    NotYet,
-    /// The client sends no more, or we want no more, between two requests.
-    Closed,
-    /// A head was refused: that much of the stand-in is due, and then nothing, ever.
-    StandIn(&'static [u8]),
-    /// A body was refused.
-    Broken(Refusal),
-}
-
 impl ClientIo {
     /// A connection on which `first` was read already.
     pub fn new(context: &Rc<Context>, link: Rc<Link>, stream: TcpStream, first: Vec<u8>) -> Self {
-        let mut io = Self {
+        let read_timer = context.clock.timer();
+        read_timer.set(context.shared.config.timeouts.head);
+        Self {
             stream,
             context: Rc::clone(context),
+            intake: Intake::new(context, &link, first),
             link,
-            scanner: Scanner::new(&context.shared.config.limits),
-            held: first,
-            passed: 0,
-            end: End::NotYet,
-            read_timer: context.clock.timer(),
+            read_timer,
             write_timer: context.clock.timer(),
             draining: false,
-        };
-        io.read_timer.set(context.shared.config.timeouts.head);
-        io.scan_held();
-        io
-    }
-
-    /// The connection itself, and what was read and not given on.
-    pub fn into_inner(self) -> (TcpStream, Vec<u8>) {
-        (self.stream, self.held)
+        }
     }
 
     /// Whether the client may have sent what nobody has read.
     pub fn has_unread(&self) -> bool {
-        !matches!((self.scanner.place(), self.end), (Place::Between, End::NotYet | End::Closed))
+        self.intake.has_unread()
     }
 
-    /// Looks at what is held, of which nothing has passed.
-    fn scan_held(&mut self) {
-        let scan = self.scanner.scan(&self.held);
-        self.passed = scan.passed;
-        self.after_scan(scan.passed, scan.refused);
-    }
-
-    fn after_scan(&mut self, passed: usize, refused: Option<Refused>) {
-        if passed > 0 {
-            self.read_timer.clear();
-        }
-        self.link.set_passed(self.scanner.heads());
-        if let Some(refused) = refused {
-            self.refuse(refused);
-        }
-    }
-
-    fn refuse(&mut self, refused: Refused) {
-        let (Refused::Head(refusal) | Refused::Body(refusal)) = refused;
-        self.context.counters.refuse(refusal);
-        self.held.truncate(self.passed);
-        self.end = match refused {
-            Refused::Head(Refusal::NotHttp) => End::Closed,
-            Refused::Head(_) => {
-                self.link.refuse(refusal);
-                End::StandIn(STAND_IN)
-            }
-            Refused::Body(_) => {
-                self.link.refuse_body(refusal);
-                End::Broken(refusal)
-            }
-        };
-    }
-
-    /// Gives on what is held and may pass; whether there was any.
-    fn give_held(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
-        let give = self.passed.min(buffer.remaining());
-        buffer.put_slice(&self.held[..give]);
-        self.held.drain(..give);
-        self.passed -= give;
-        if self.held.is_empty() && self.held.capacity() > KEPT {
-            self.held = Vec::new();
-        }
-        give > 0
-    }
-
-    /// What reading has ended with, where it has.
-    fn give_end(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<Option<io::Result<()>>> {
-        match &mut self.end {
-            End::NotYet => Poll::Ready(None),
-            End::Closed => Poll::Ready(Some(Ok(()))),
-            // The end of the connection is not to be seen before the stand-in is answered.
-            End::StandIn([]) => Poll::Pending,
-            End::StandIn(due) => {
-                let (now, later) = due.split_at(due.len().min(buffer.remaining()));
-                buffer.put_slice(now);
-                *due = later;
-                Poll::Ready(Some(Ok(())))
-            }
-            End::Broken(refusal) => {
-                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, *refusal))))
-            }
-        }
+    /// The connection itself, and what was read and not given on.
+    pub fn into_inner(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.intake.into_held())
     }
 
     /// Reads once, where there is something; whether bytes were given on.
@@ -156,10 +65,10 @@ impl ClientIo {
         task: &mut TaskContext<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<bool>> {
-        if self.held.is_empty() {
-            self.poll_direct(task, buffer)
+        if self.intake.holds_any() {
+            self.poll_behind_held(task).map_ok(|()| false)
         } else {
-            self.poll_into_held(task).map_ok(|()| false)
+            self.poll_direct(task, buffer)
         }
     }
 
@@ -171,51 +80,38 @@ impl ClientIo {
     ) -> Poll<io::Result<bool>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(task, buffer))?;
-        let read = &buffer.filled()[before..];
-        if read.is_empty() {
-            self.at_end();
+        if buffer.filled().len() == before {
+            self.intake.end();
             return Poll::Ready(Ok(false));
         }
-        let began = self.scanner.place();
-        let scan = self.scanner.scan(read);
-        self.held.extend_from_slice(&read[scan.passed..]);
-        buffer.set_filled(before + scan.passed);
-        self.after_scan(scan.passed, scan.refused);
-        if began == Place::Between && scan.passed == 0 && self.scanner.heads() > 0 {
-            // From the first byte of a request, not from the last of the one before.
+        let was_between = self.intake.place() == Place::Between && self.intake.heads() > 0;
+        let passed = self.intake.check(buffer, before);
+        // A head's time runs from its first byte, not from the end of the request before it.
+        if passed > 0 || was_between {
             self.read_timer.clear();
         }
-        Poll::Ready(Ok(scan.passed > 0))
+        Poll::Ready(Ok(passed > 0))
     }
 
     /// Reads behind what is held.
-    fn poll_into_held(&mut self, task: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        let mut bytes = [std::mem::MaybeUninit::uninit(); 4096];
+    fn poll_behind_held(&mut self, task: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [MaybeUninit::uninit(); 4096];
         let mut buffer = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(&mut self.stream).poll_read(task, &mut buffer))?;
         if buffer.filled().is_empty() {
-            self.at_end();
-        } else {
-            self.held.extend_from_slice(buffer.filled());
-            self.scan_held();
+            self.intake.end();
+        } else if self.intake.hold(buffer.filled()) > 0 {
+            self.read_timer.clear();
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// The client sends no more.
-    fn at_end(&mut self) {
-        self.end = End::Closed;
-        if let Some(refused) = self.scanner.end() {
-            self.refuse(refused);
-        }
     }
 
     /// Waits for bytes; ready where the wait is over without any.
     fn poll_wait(&mut self, task: &TaskContext<'_>) -> Poll<()> {
         let timeouts = &self.context.shared.config.timeouts;
-        match self.scanner.place() {
+        match self.intake.place() {
             Place::Between if !self.link.is_idle() => self.read_timer.clear(),
-            Place::Between if self.context.draining.get().is_some() => {
+            Place::Between if self.context.draining.get() => {
                 if !std::mem::replace(&mut self.draining, true) {
                     self.read_timer.clear();
                 }
@@ -227,10 +123,10 @@ impl ClientIo {
             Place::Body | Place::Held | Place::Refused => self.read_timer.clear(),
         }
         ready!(self.read_timer.poll(task));
-        if self.scanner.place() == Place::Head {
-            self.refuse(Refused::Head(Refusal::HeadTimeout));
+        if self.intake.place() == Place::Head {
+            self.intake.refuse(Refused::Head(Refusal::HeadTimeout));
         } else {
-            self.end = End::Closed;
+            self.intake.close();
         }
         self.read_timer.clear();
         Poll::Ready(())
@@ -254,16 +150,15 @@ impl AsyncRead for ClientIo {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            if self.give_held(buffer) {
+            if self.intake.give(buffer) {
                 return Poll::Ready(Ok(()));
             }
-            if let Some(end) = ready!(self.give_end(buffer)) {
+            if let Some(end) = ready!(self.intake.give_end(buffer)) {
                 return Poll::Ready(end);
             }
-            if self.scanner.place() == Place::Held {
+            if self.intake.place() == Place::Held {
                 ready!(self.link.poll_declined(task));
-                self.scanner.resume();
-                self.scan_held();
+                self.intake.resume();
                 continue;
             }
             match self.poll_stream(task, buffer) {
@@ -304,7 +199,7 @@ impl AsyncWrite for ClientIo {
         // begins here.
         if self.link.is_idle() {
             self.link.settle();
-            if self.scanner.place() == Place::Between && matches!(self.end, End::NotYet) {
+            if self.intake.place() == Place::Between && self.intake.is_open() {
                 // Where it is over at once, the next read will say so.
                 let _ = self.poll_wait(task);
             }

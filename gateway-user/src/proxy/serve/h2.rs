@@ -135,7 +135,7 @@ impl Stopping {
         if self.told {
             return if expired { Stop::Now } else { Stop::Not };
         }
-        self.told = expired || context.draining.get().is_some();
+        self.told = expired || context.draining.get();
         if !self.told {
             return Stop::Not;
         }
