@@ -55,7 +55,9 @@ impl Selector {
     pub(crate) fn required_labels(&self) -> Vec<(&str, &str)> {
         let terms = match &self.0 {
             Expression::All(terms) => terms.as_slice(),
-            one => std::slice::from_ref(one),
+            one @ (Expression::Term(_) | Expression::Not(_) | Expression::Any(_)) => {
+                std::slice::from_ref(one)
+            }
         };
         let required = terms.iter().filter_map(|term| match term {
             Expression::Term(Term::Label(name, pattern)) => Some((name.as_str(), pattern.as_plain()?)),

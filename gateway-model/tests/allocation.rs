@@ -52,16 +52,16 @@ struct Asked {
 }
 
 impl Request for Asked {
-    fn method(&self) -> &str {
+    fn method(&self) -> &'static str {
         "GET"
     }
-    fn host(&self) -> &str {
+    fn host(&self) -> &'static str {
         "A.B.Example.com:80"
     }
-    fn path(&self) -> &str {
+    fn path(&self) -> &'static str {
         "/api/v1/items"
     }
-    fn query(&self) -> &str {
+    fn query(&self) -> &'static str {
         "q=a%20b&page=2"
     }
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
@@ -70,7 +70,7 @@ impl Request for Asked {
     fn client(&self) -> IpAddr {
         IpAddr::from([192, 0, 2, 7])
     }
-    fn sni(&self) -> &str {
+    fn sni(&self) -> &'static str {
         ""
     }
 }

@@ -51,6 +51,13 @@ impl Quota {
     }
 }
 
+impl Quota {
+    /// How far a count is out of bounds.
+    fn distance(&self, count: u32) -> u32 {
+        self.low.saturating_sub(count) + count.saturating_sub(self.high)
+    }
+}
+
 impl Contender {
     /// One whose chance is its weight.
     pub(super) fn weighted(order: Permutation, id: u64, weight: Weight) -> Self {
@@ -102,11 +109,11 @@ pub(super) fn run(size: u32, slots: &[u32], contenders: &[Contender], quotas: &[
 }
 
 fn is_wrong(counts: &[u32], quotas: &[Quota]) -> bool {
-    counts.iter().zip(quotas).any(|(count, quota)| *count < quota.low || *count > quota.high)
+    counts.iter().zip(quotas).any(|(count, quota)| quota.distance(*count) > 0)
 }
 
 /// Lets slots change hands, those with the smallest margin first, until counts are within quotas or nobody in
-/// reach can take another. Each pass offers every slot to the best of those who may take it.
+/// reach can take another.
 fn settle<'a>(
     winners: &mut [Ticket],
     counts: &mut [u32],
@@ -121,7 +128,7 @@ fn settle<'a>(
             let (from, to) = (winner.contender as usize, ticket.contender as usize);
             let relieves = counts[from] > quotas[from].high && counts[to] < quotas[to].takes_below;
             let helps = counts[to] < quotas[to].low && counts[from] > quotas[from].gives_above;
-            if relieves || helps {
+            if from != to && (relieves || helps) {
                 counts[from] -= 1;
                 counts[to] += 1;
                 *winner = ticket;
@@ -131,29 +138,43 @@ fn settle<'a>(
     }
 }
 
-/// For each slot of a contender that may give, the move to the best that may take; the smallest margin first.
+/// Moves from a contender that may give to one that may take: those with the smallest margins, in their order.
 fn find_moves<'a>(
     winners: &[Ticket],
     counts: &[u32],
     quotas: &[Quota],
     tickets: &impl Fn(usize) -> &'a [Ticket],
 ) -> Vec<(u64, u32, Ticket)> {
-    let gives: Vec<bool> =
-        counts.iter().zip(quotas).map(|(count, quota)| *count > quota.gives_above).collect();
-    let takes: Vec<bool> =
-        counts.iter().zip(quotas).map(|(count, quota)| *count < quota.takes_below).collect();
+    let state = |who: u32| (counts[who as usize], &quotas[who as usize]);
     let mut moves = Vec::new();
-    for (winner, index) in winners.iter().zip(0_u32..).filter(|(winner, _)| gives[winner.contender as usize])
-    {
-        let takers = tickets(index as usize).iter().filter(|ticket| takes[ticket.contender as usize]);
-        if let Some(ticket) = takers.min_by_key(|ticket| (ticket.score, ticket.contender)) {
-            // Positive numbers: their bits are in the order of their values.
-            #[expect(clippy::cast_precision_loss, reason = "rounded alike everywhere; ties are sorted below")]
-            let margin = (ticket.score as f64 / winner.score as f64).to_bits();
-            moves.push((margin, index, *ticket));
+    for (winner, index) in winners.iter().zip(0_u32..) {
+        let (count, quota) = state(winner.contender);
+        if count <= quota.gives_above {
+            continue;
+        }
+        let over = count > quota.high;
+        for ticket in tickets(index as usize) {
+            let (count, quota) = state(ticket.contender);
+            if count < quota.low || (over && count < quota.takes_below) {
+                // Positive numbers: their bits are in the order of their values.
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "rounded alike everywhere; ties are sorted below"
+                )]
+                let margin = (ticket.score as f64 / winner.score as f64).to_bits();
+                moves.push((margin, index, *ticket));
+            }
         }
     }
-    moves.sort_unstable_by_key(|(margin, index, _)| (*margin, *index));
+    // Hardly more than one move for each slot that is too many or missing is made: the others need no order.
+    let wrong: u32 = counts.iter().zip(quotas).map(|(count, quota)| quota.distance(*count)).sum();
+    let enough = 4 * wrong as usize + 64;
+    let order = |(margin, index, ticket): &(u64, u32, Ticket)| (*margin, *index, ticket.contender);
+    if moves.len() > enough {
+        moves.select_nth_unstable_by_key(enough, order);
+        moves.truncate(enough);
+    }
+    moves.sort_unstable_by_key(order);
     moves
 }
 
