@@ -119,12 +119,25 @@ pub struct Dataplane {
     followed: u32,
 }
 
-impl Dataplane {
-    /// Loads, adopts what is pinned, attaches. Mounts a bpffs where the pin folder needs one.
+/// Maps and programs in the kernel, of which nothing is attached yet: another agent may still be at work on the
+/// same pins.
+#[derive(Debug)]
+pub struct Loaded {
+    options: Options,
+    pins: Pins,
+    programs: Programs,
+    ring_flags: u32,
+    netlink: Netlink,
+}
+
+impl Loaded {
+    /// Loads and verifies the programs, which takes most of the time that a start takes; makes and pins the maps
+    /// that are missing. Mounts a bpffs where the pin folder needs one. Writes nothing into maps that exist.
     ///
     /// # Errors
-    /// Anything of the host that does not suffice, an interface that does not exist, a hook that is refused.
-    pub fn open(options: Options) -> Result<Self, Error> {
+    /// Anything of the host that does not suffice, an interface that does not exist, maps of another layout, a
+    /// program that the kernel refuses.
+    pub fn load(options: Options) -> Result<Self, Error> {
         host::check()?;
         host::ensure_bpffs(&options.pin_dir)?;
         let pins = Pins::new(&options.pin_dir);
@@ -133,11 +146,20 @@ impl Dataplane {
             let index = netlink.interface_index(name).map_err(Error::routing(format!("look up {name}")))?;
             index.ok_or_else(|| Error::NoSuchInterface { name: name.clone() })?;
         }
+        let (programs, ring_flags) = load::load(&pins)?;
+        Ok(Self { options, pins, programs, ring_flags, netlink })
+    }
+
+    /// Adopts what is pinned and attaches. From now on nobody else may write.
+    ///
+    /// # Errors
+    /// Maps that cannot be read, a hook that is refused.
+    pub fn open(self) -> Result<Dataplane, Error> {
+        let Self { options, pins, programs, ring_flags, mut netlink } = self;
         let watch = Watch::open().map_err(Error::routing("watch interfaces and routes"))?;
         if let Some(cgroup) = &options.cgroup {
             host::enter_cgroup(cgroup)?;
         }
-        let (programs, ring_flags) = load::load(&pins)?;
         let maps = Maps::open(&pins.maps)?;
         let now = seconds();
         let shadow = Shadow::adopt(&maps, &pins, now)?;
@@ -146,7 +168,7 @@ impl Dataplane {
             Links::open(&pins, &programs, &mut netlink, &options.interfaces, options.cgroup.as_deref())?;
         let mut reach = ReachCache::default();
         reach.renew(&mut netlink, links.indices().collect())?;
-        Ok(Self {
+        Ok(Dataplane {
             marker: Marker::new(&maps)?,
             options,
             pins,
@@ -166,6 +188,16 @@ impl Dataplane {
             scanned: now,
             followed: now,
         })
+    }
+}
+
+impl Dataplane {
+    /// Loads, adopts what is pinned, attaches: [`Loaded::load`] and [`Loaded::open`] in one.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        Loaded::load(options)?.open()
     }
 
     /// Makes the kernel hold `plan`; writes only what differs. Live connections stay where they are.

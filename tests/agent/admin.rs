@@ -1,6 +1,11 @@
 //! Who may ask and who may change, and what operators see.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    process::Stdio,
+};
 
 use gateway_tests::netns::run;
 
@@ -117,4 +122,26 @@ fn every_command_answers_in_every_format() {
     let status = shop.agent.json(&["status"]).unwrap();
     assert_eq!((status["ready"].as_bool(), status["phase"].as_str()), (Some(true), Some("serving")));
     assert!(status["interfaces"][0]["mode"].as_str().is_some_and(|mode| mode.contains("native")), "{status}");
+}
+
+#[test]
+fn top_goes_on_until_it_is_ended_and_shows_rates() {
+    let shop = Shop::open("top", &["1.0.3"]);
+    let read = |arguments: &[&str]| {
+        let mut child = shop.agent.cli_command(arguments).unwrap().stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let lines: Vec<String> = lines.take(6).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lines
+    };
+    for line in read(&["top", "--interval", "100ms", "-o", "json"]) {
+        let reading: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(reading["gateways"][0]["name"], "foo-tcp");
+    }
+    let table = read(&["top", "foo-tcp", "--interval", "100ms"]).join("\n");
+    assert!(
+        table.contains("GATEWAY") && table.contains("default/foo-tcp") && table.contains("0.0/s"),
+        "{table}"
+    );
 }

@@ -1,8 +1,8 @@
 //! Coming, going, and what is left.
 
-use gateway_tests::{Agent, LabPlan};
+use gateway_tests::{Agent, LabPlan, client::connect_many, wait_until};
 
-use crate::shop::{Shop, TCP};
+use crate::shop::{SOON, Shop, TCP};
 
 #[test]
 fn an_agent_that_is_gone_leaves_l4_in_place_until_it_is_uninstalled() {
@@ -42,7 +42,7 @@ fn a_port_that_another_program_has_is_a_finding_and_not_taken() {
         status["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["port-in-use"]);
     drop(listener);
-    gateway_tests::wait_until(crate::shop::SOON, "the port is taken once it is free", || {
+    wait_until(SOON, "the port is taken once it is free", || {
         shop.agent.json(&["status"]).unwrap()["findings"].as_array().is_some_and(Vec::is_empty)
     });
     assert_eq!(shop.reached(), ["1.0.3"]);
@@ -75,4 +75,26 @@ fn without_capabilities_it_says_which_it_needs() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("CAP_BPF") && error.contains("CAP_NET_ADMIN"), "{error}");
+}
+
+#[test]
+fn an_address_that_a_device_gets_is_answered_and_one_that_it_loses_is_not() {
+    let shop = Shop::open("renumber", &["1.0.3"]);
+    let frontends = || shop.agent.json(&["get", "foo-tcp"]).unwrap()["frontends"].to_string();
+    shop.lab.node.ip("address add 192.168.0.9/24 dev up0\n").unwrap();
+    wait_until(SOON, "the new address is answered", || frontends().contains("192.168.0.9:40001"));
+    let reached = connect_many(&shop.lab.client().netns, ([192, 168, 0, 9], 40001).into(), 5, 5);
+    assert_eq!((reached.answered(), reached.failures), (5, Vec::new()));
+    shop.lab.node.ip("address del 192.168.0.9/24 dev up0\n").unwrap();
+    wait_until(SOON, "the address is gone", || !frontends().contains("192.168.0.9"));
+    assert_eq!(shop.reached(), ["1.0.3"]);
+}
+
+#[test]
+fn the_log_can_be_read_by_programs() {
+    let mut shop = Shop::closed("json", &["1.0.3"]).with(|agent| agent.with(&["--log-format", "json"]));
+    shop.agent.start().unwrap();
+    let log = shop.agent.log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["level"] == "INFO" && line["generation"] == 1), "{log}");
 }

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use crate::usage::Dir;
 const FOLDER: &str = "WEIR_TEST_STATE_FOLDER";
 const KILLS: u32 = 100;
 /// Large enough that a write takes a while: most kills hit one.
-const ENTRIES: u32 = 20_000;
+const ENTRIES: u32 = 5_000;
 
 type State = BTreeMap<u32, u64>;
 
@@ -41,37 +42,48 @@ fn a_process_that_stores_until_it_is_killed() {
 #[test]
 fn a_hundred_kills_during_a_write_leave_the_old_state_or_the_new_one() {
     let dir = Dir::new("state");
-    let mut during_a_write = 0;
-    for round in 0..KILLS {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "state::a_process_that_stores_until_it_is_killed"])
-            .env(FOLDER, dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let stored =
-            |line: &String| line.strip_prefix("stored ").map(|version| version.parse::<u64>().unwrap());
-        let begun = Instant::now();
-        let first = lines.find_map(|line| stored(&line)).unwrap();
-        // Spread over the time that a write takes.
-        let until = Instant::now() + begun.elapsed() * (round % 20) / 20;
-        while Instant::now() < until {
-            std::hint::spin_loop();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let last = lines.filter_map(|line| stored(&line)).last().unwrap_or(first);
+    let draft = dir.path().join("state.new");
+    let (mut hits, mut rounds) = (0, 0);
+    while hits < KILLS {
+        rounds += 1;
+        assert!(rounds < KILLS * 10, "only {hits} of {rounds} kills hit a write");
+        let _ = fs::remove_file(&draft);
+        let last = write_and_kill(dir.path(), &draft, rounds);
+        hits += u32::from(draft.exists());
         let mut folder = StateFolder::open(dir.path()).unwrap();
         folder.take().expect("the lock of a dead process is free");
         let found = folder.load::<State>().unwrap().unwrap();
         let version = found[&0];
-        assert!(found == state(version), "round {round}: a mixture of states");
+        assert!(found == state(version), "round {rounds}: a mixture of states");
         // The rename may have been done and not been told.
-        assert!(version == last || version == last + 1, "round {round}: {version} after {last}");
-        during_a_write += u32::from(dir.path().join("state.new").exists());
+        assert!(version == last || version == last + 1, "round {rounds}: {version} after {last}");
     }
-    assert!(during_a_write > KILLS / 10, "only {during_a_write} of {KILLS} kills hit a write");
+}
+
+/// Starts a process that writes, kills it once a draft is there, and returns the last version that it stored.
+fn write_and_kill(dir: &Path, draft: &Path, round: u32) -> u64 {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "state::a_process_that_stores_until_it_is_killed"])
+        .env(FOLDER, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let stored = |line: &String| line.strip_prefix("stored ").map(|version| version.parse::<u64>().unwrap());
+    let first = lines.find_map(|line| stored(&line)).unwrap();
+    let begun = Instant::now();
+    while !draft.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the process no longer writes");
+        std::hint::spin_loop();
+    }
+    // From its creation on to well past the rename.
+    let until = Instant::now() + Duration::from_micros(u64::from(round % 20) * 100);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lines.filter_map(|line| stored(&line)).last().unwrap_or(first)
 }
 
 #[test]

@@ -118,10 +118,10 @@ fn a_successor_with_a_broken_file_never_bothers_the_old_agent() {
 #[test]
 fn a_successor_killed_at_any_moment_leaves_one_agent_in_charge_or_l4_to_the_next() {
     let mut shop = Shop::open("killed", &["1.0.3", "2.0.1"]);
-    for round in 0..8_u64 {
+    for round in 0..10_u64 {
         let mut successor = shop.agent.run_command().unwrap().stdin(Stdio::null()).spawn().unwrap();
         // A moment, not a condition: what is waited for is that nothing in particular has happened.
-        let moment = Duration::from_millis(40 * round);
+        let moment = Duration::from_millis(130 * round);
         wait_until(moment + SOON, "the moment has come", {
             let begun = std::time::Instant::now();
             move || begun.elapsed() >= moment

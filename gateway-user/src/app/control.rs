@@ -20,12 +20,12 @@ use super::{
 };
 use crate::{
     config::Config,
-    dataplane::{self, Dataplane, Reach},
+    dataplane::{self, Dataplane, Loaded, Reach},
     proxy::{self, Family, Proxy},
     state::StateFolder,
 };
 
-pub(super) use phase::Phase;
+pub(super) use phase::{Phase, load};
 
 /// The agent.
 pub(super) struct Control {
@@ -50,17 +50,18 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Opens the kernel and starts the proxy, and puts what `sources` declare in force.
+    /// Opens what is loaded, starts the proxy, and puts what `sources` declare in force.
     ///
     /// # Errors
     /// Where anything of that fails: an agent starts whole or not at all.
     pub(super) async fn start(
         config: Config,
+        loaded: Loaded,
         sources: Sources,
         state: StateFolder,
         kept: Kept,
     ) -> anyhow::Result<Self> {
-        let kernel = Kernel::open(phase::options(&config)?).await?;
+        let kernel = Kernel::open(loaded).await?;
         let marks = Marks::new(kernel.call(|dataplane| dataplane.marker()).await?);
         // Where this node's sequences of weighted picks begin: nodes are not to pick in step.
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
@@ -117,9 +118,8 @@ impl Control {
         if self.phase.kernel().is_none() {
             return self.try_to_recover().await;
         }
-        let devices = node::device_addresses(&self.config.interfaces).ok();
-        let node_changed = node::listening() != self.node.listening
-            || devices.is_some_and(|devices| devices != self.node.devices);
+        let devices = node::follow_addresses(&self.config.interfaces, &self.node.devices);
+        let node_changed = devices != self.node.devices || node::listening() != self.node.listening;
         if node_changed || self.trouble.is_some() || self.desired.is_due() {
             self.refresh().await;
         }
@@ -142,10 +142,7 @@ impl Control {
     }
 
     async fn look_at_node(&mut self) -> anyhow::Result<()> {
-        // A device that is away keeps the addresses that it had: the gateway answers again once it is back.
-        if let Ok(devices) = node::device_addresses(&self.config.interfaces) {
-            self.node.devices = devices;
-        }
+        self.node.devices = node::follow_addresses(&self.config.interfaces, &self.node.devices);
         self.node.listening = node::listening();
         let endpoints = self.desired.endpoint_addresses();
         self.node.through_uplink =

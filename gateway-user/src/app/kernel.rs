@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-use crate::dataplane::{self, Dataplane, Options};
+use crate::dataplane::{self, Dataplane, Loaded};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -38,20 +38,19 @@ pub(super) struct Ticks {
 pub(super) struct KernelGone;
 
 impl Kernel {
-    /// Opens the data plane: loads, adopts what is pinned, attaches.
-    pub(super) async fn open(options: Options) -> anyhow::Result<Self> {
+    /// Opens what is loaded: adopts what is pinned, attaches.
+    pub(super) async fn open(loaded: Loaded) -> anyhow::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (opened, is_open) = oneshot::channel();
         let (published, ticks) = watch::channel(Ticks::default());
-        let thread = thread::Builder::new().name("weir-kernel".to_owned()).spawn(move || {
-            match Dataplane::open(options) {
+        let thread =
+            thread::Builder::new().name("weir-kernel".to_owned()).spawn(move || match loaded.open() {
                 Ok(dataplane) => {
                     let _ = opened.send(Ok(()));
                     work(dataplane, &queue, &published);
                 }
                 Err(error) => drop(opened.send(Err(error))),
-            }
-        })?;
+            })?;
         is_open.await.map_err(|_| KernelGone)??;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), ticks })
     }

@@ -29,7 +29,28 @@ pub(super) enum NodeError {
 pub(super) type DeviceAddresses = BTreeMap<String, BTreeSet<IpAddr>>;
 
 /// Addresses of the devices called `names`; a device without an address has an empty set.
+///
+/// # Errors
+/// A device that does not exist.
 pub(super) fn device_addresses(names: &[String]) -> Result<DeviceAddresses, NodeError> {
+    let mut all = all_addresses()?;
+    if let Some(missing) = names.iter().find(|name| !all.contains_key(*name)) {
+        let existing = all.keys().cloned().collect::<Vec<_>>().join(", ");
+        return Err(NodeError::NoSuchInterface { name: missing.clone(), existing });
+    }
+    all.retain(|name, _| names.contains(name));
+    Ok(all)
+}
+
+/// The same, for devices that existed once: one that is away keeps what it had `before`, so that its gateways
+/// answer again as soon as it is back.
+pub(super) fn follow_addresses(names: &[String], before: &DeviceAddresses) -> DeviceAddresses {
+    let mut all = all_addresses().unwrap_or_default();
+    let of = |name: &String| all.remove(name).or_else(|| before.get(name).cloned()).unwrap_or_default();
+    names.iter().cloned().zip(names.iter().map(of)).collect()
+}
+
+fn all_addresses() -> Result<DeviceAddresses, NodeError> {
     let mut all = DeviceAddresses::new();
     for entry in nix::ifaddrs::getifaddrs()? {
         let addresses = all.entry(entry.interface_name).or_default();
@@ -38,11 +59,6 @@ pub(super) fn device_addresses(names: &[String]) -> Result<DeviceAddresses, Node
         let v6 = address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
         addresses.extend(v4.or(v6).filter(is_reachable));
     }
-    if let Some(missing) = names.iter().find(|name| !all.contains_key(*name)) {
-        let existing = all.keys().cloned().collect::<Vec<_>>().join(", ");
-        return Err(NodeError::NoSuchInterface { name: missing.clone(), existing });
-    }
-    all.retain(|name, _| names.contains(name));
     Ok(all)
 }
 
@@ -64,5 +80,14 @@ mod tests {
         let error = device_addresses(&["weir-none".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("--interface weir-none") && error.contains("lo"), "{error}");
         assert!(device_addresses(&["lo".to_owned()]).unwrap()["lo"].is_empty(), "loopback is no frontend");
+    }
+
+    #[test]
+    fn a_device_that_is_away_keeps_its_addresses() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let before = DeviceAddresses::from([("weir-none".to_owned(), BTreeSet::from([address]))]);
+        let now = follow_addresses(&["weir-none".to_owned(), "lo".to_owned()], &before);
+        assert_eq!(now["weir-none"], before["weir-none"]);
+        assert!(now["lo"].is_empty());
     }
 }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gateway_model::discovery::Kept;
+use tokio::task;
 
 use super::{super::kernel::Kernel, Control};
 use crate::{
     admin::Refusal,
     config::Config,
-    dataplane::{self, Options},
+    dataplane::{self, Loaded, Options},
 };
 
 /// Who writes the maps and the state.
@@ -40,15 +41,18 @@ impl Phase {
     }
 }
 
-/// How the data plane is to be opened.
-pub(super) fn options(config: &Config) -> anyhow::Result<Options> {
+/// Loads the programs, on a thread where that holds nothing up.
+///
+/// # Errors
+/// Where the host does not suffice or the kernel refuses.
+pub(in crate::app) async fn load(config: &Config) -> anyhow::Result<Loaded> {
     let mut options = Options::new(&config.pin_dir, config.interfaces.clone());
     let cgroup = match &config.cgroup {
         Some(cgroup) => cgroup.clone(),
         None => dataplane::ensure_cgroup2().context("--cgroup")?.join("weir"),
     };
     options.cgroup = Some(cgroup);
-    Ok(options)
+    Ok(task::spawn_blocking(|| Loaded::load(options)).await.context("loading the programs")??)
 }
 
 impl Control {
@@ -91,7 +95,7 @@ impl Control {
         self.state.take()?;
         // It may have stored what was changed through it.
         let kept: Kept = self.state.load()?.unwrap_or_default();
-        let kernel = Kernel::open(options(&self.config)?).await?;
+        let kernel = Kernel::open(load(&self.config).await?).await?;
         self.marks.set(kernel.call(|dataplane| dataplane.marker()).await?);
         self.phase = Phase::Serving(kernel);
         self.stored = kept.clone();

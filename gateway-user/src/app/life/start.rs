@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::time::{self, Instant};
 
 use super::super::{
-    control::Control,
+    control::{self, Control},
     node,
     sources::Sources,
     succession::{self, Predecessor},
@@ -80,7 +80,8 @@ pub(super) async fn start(
     let kept = state.load()?.unwrap_or_default();
     // Before the kernel is touched: an address in use is the likeliest mistake.
     let (admin, metrics) = listen(config, Taking::Fresh)?;
-    let control = Control::start(config.clone(), sources, state, kept).await?;
+    let loaded = control::load(config).await?;
+    let control = Control::start(config.clone(), loaded, sources, state, kept).await?;
     let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
     let servers = Servers {
         _successors: Some(server::serve(listener, successors)?),
@@ -109,10 +110,12 @@ pub(super) async fn succeed(
         theirs.display()
     );
     let mut state = StateFolder::open(&config.state_dir)?;
+    // While it loads, the predecessor still follows every change.
+    let loaded = control::load(config).await?;
     predecessor.yield_to_us().await?;
     take_lock(&mut state).await?;
     let kept = state.load()?.unwrap_or_default();
-    let control = Control::start(config.clone(), sources, state, kept).await?;
+    let control = Control::start(config.clone(), loaded, sources, state, kept).await?;
     let (admin, metrics) = listen(config, Taking::Over)?;
     let (admin, metrics) =
         (serve_admin(config, agent, admin)?, server::serve(metrics, Health(agent.clone()))?);
