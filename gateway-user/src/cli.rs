@@ -15,7 +15,7 @@ use clap::Parser as _;
 
 use self::args::{Cli, Command, RunArgs};
 use crate::{
-    app,
+    app, causes,
     config::{Config, ConfigError},
 };
 
@@ -29,7 +29,7 @@ pub fn main() -> ExitCode {
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes::text_of(&error));
             let is_usage = error.is::<ConfigError>() || error.is::<commands::UsageError>();
             ExitCode::from(if is_usage { USED_WRONGLY } else { FAILED })
         }

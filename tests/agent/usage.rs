@@ -34,7 +34,10 @@ fn usage_errors_name_the_flag_and_exit_with_2() {
         (&[], &["Usage"]),
         (&["rum"], &["unrecognized subcommand", "run"]),
         (&["run"], &["--config", "--interface"]),
-        (&["run", "--config", "a", "--interface", "e", "--address", "10.0.0"], &["--address", "10.0.0"]),
+        (
+            &["run", "--config", "a", "--interface", "e", "--address", "10.0.0"],
+            &["--address", "10.0.0", "expected an IP address"],
+        ),
         (&["run", "--config", "a", "--interface", "e", "--address", "0.0.0.0"], &["--address", "wildcard"]),
         (&["run", "--config", "a", "--interface", "a/b"], &["--interface", "network device"]),
         (&["run", "--config", "a", "--interface", "e", "--admin", "localhost:1"], &["--admin", "unix:PATH"]),

@@ -162,7 +162,7 @@ pub(super) fn expression_finding(
     {
         place.column += error.column as u32 - 1 + u32::from(*quoted);
     }
-    Finding::error(code, message, format!("correct the {what}; docs/language.md has its grammar")).at(&place)
+    Finding::error(code, message, format!("correct the {what} at this place")).at(&place)
 }
 
 fn read_balance(node: &Node, findings: &mut Vec<Finding>) -> Option<Balance> {

@@ -202,12 +202,12 @@ impl Reading {
         let unit = Some(&Unit::Seconds);
         let mut metric = encoder.encode_descriptor("request_duration", help, unit, MetricType::Histogram)?;
         for (labels, route) in self.routes().filter(|(_, route)| !route.latency.buckets.is_empty()) {
-            // The encoder adds the buckets up and writes the largest float as +Inf.
+            // The encoder adds the buckets up and writes infinity as +Inf, the bucket that readers require.
             let buckets: Vec<_> = route
                 .latency
                 .buckets
                 .iter()
-                .map(|(bound, count)| (bound.unwrap_or(f64::MAX), *count))
+                .map(|(bound, count)| (bound.unwrap_or(f64::INFINITY), *count))
                 .collect();
             let latency = &route.latency;
             metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(

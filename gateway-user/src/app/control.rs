@@ -19,6 +19,7 @@ use super::{
     sources::Sources,
 };
 use crate::{
+    causes,
     config::Config,
     dataplane::{self, Dataplane, Loaded, Reach},
     proxy::{self, Family, Proxy},
@@ -213,7 +214,7 @@ impl Control {
 
     fn note(&mut self, done: anyhow::Result<()>) {
         self.is_broken |= done.as_ref().is_err_and(anyhow::Error::is::<KernelGone>);
-        let trouble = done.err().map(|error| format!("{error:#}"));
+        let trouble = done.err().map(|error| causes::text_of(&error));
         match &trouble {
             Some(trouble) if self.trouble.as_ref() != Some(trouble) => {
                 tracing::error!(

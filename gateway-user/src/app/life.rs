@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     admin::{Agent, Question},
+    causes,
     config::Config,
     dataplane,
 };
@@ -143,7 +144,7 @@ impl Service {
 
     async fn resume(&mut self, config: &Config) {
         if let Err(error) = self.servers.take_back(config, &self.agent) {
-            tracing::error!("operators cannot reach this agent: {error:#}");
+            tracing::error!("operators cannot reach this agent: {}", causes::text_of(&error));
         }
         self.files.read_into(self.control.sources());
         self.control.resume().await;

@@ -106,7 +106,7 @@ pub enum Ask {
         #[arg(long)]
         once: bool,
         /// Time between two readings
-        #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+        #[arg(long, default_value = "1s", value_parser = parse_time)]
         interval: Duration,
         #[command(flatten)]
         remote: RemoteArgs,
@@ -144,7 +144,7 @@ pub struct RunArgs {
     #[arg(long, required = true, value_name = "IF", num_args = 1..)]
     pub interface: Vec<String>,
     /// Address that gateways answer on besides those of the devices; may be repeated
-    #[arg(long, value_name = "IP", num_args = 1..)]
+    #[arg(long, value_name = "IP", num_args = 1.., value_parser = parse_address)]
     pub address: Vec<IpAddr>,
     /// Keeps what was changed at run time
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir")]
@@ -159,7 +159,7 @@ pub struct RunArgs {
     #[arg(long, env = "WEIR_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// Where metrics and health are served
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9191")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9191", value_parser = parse_socket)]
     pub metrics: SocketAddr,
     /// cgroup of the agent's own, in which packets to endpoints are counted [default: weir under the cgroup2 root]
     #[arg(long, value_name = "PATH")]
@@ -168,7 +168,7 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,
     /// How long requests in flight may take once the agent is told to stop
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub drain_timeout: Duration,
     /// How the log is written
     #[arg(long, value_enum, default_value_t)]
@@ -250,6 +250,19 @@ fn parse_condition(text: &str) -> Result<String, String> {
 
 fn parse_weight(text: &str) -> Result<Weight, String> {
     text.parse::<Weight>().map_err(|error| error.to_string())
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "expected an IP address, as in 203.0.113.5 or 2001:db8::5".to_owned())
+}
+
+fn parse_socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected IP:PORT, as in 127.0.0.1:9191 or [::1]:9191".to_owned())
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; expected a number and a unit, as in 30s or 2min"))
 }
 
 #[cfg(test)]

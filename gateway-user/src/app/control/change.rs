@@ -8,10 +8,13 @@ use gateway_model::{
 };
 
 use super::{super::desired::now, Control};
-use crate::admin::{
-    Refusal,
-    question::GatewayName,
-    views::{GatewayView, SetCondition, SetWeights},
+use crate::{
+    admin::{
+        Refusal,
+        question::GatewayName,
+        views::{GatewayView, SetCondition, SetWeights},
+    },
+    causes,
 };
 
 impl Control {
@@ -86,7 +89,7 @@ impl Control {
             self.desired.kept = before;
             let undone = self.try_refresh().await;
             self.note(undone);
-            return Err(Refusal::Failed(format!("{error:#}; nothing was changed")));
+            return Err(Refusal::Failed(format!("{}; nothing was changed", causes::text_of(&error))));
         }
         self.note(Ok(()));
         let findings = self.findings();
