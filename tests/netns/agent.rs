@@ -13,7 +13,7 @@ use gateway_tests::{
 use crate::{
     held::{PAUSE, assert_unbroken, steps_to},
     plan::POD_PORT,
-    shares::frontends,
+    shares::{assert_within_chance, frontends},
 };
 
 const GATEWAY: &str = "name: shop\nkind: gateways\nport: 40001/tcp\n\
@@ -99,5 +99,27 @@ fn new_connections_succeed_while_the_agent_is_killed_started_and_succeeded() {
         let tally = load.stop().tally(|_| true);
         assert_eq!(tally.failures, Vec::<String>::new());
         assert!(tally.version("1.0.3") > 10 && tally.version("2.0.1") > 10, "{tally:?}");
+    }
+}
+
+#[test]
+fn ten_thousand_connections_follow_a_ring_that_is_exact_within_one_slot() {
+    let (lab, _servers, agent) = start("exactly");
+    assert!(weigh(&agent, 90, 10));
+    let dump = agent.json(&["dump"]).unwrap();
+    let rings = dump["kernel"]["rings"].as_array().unwrap();
+    assert_eq!(rings.len(), 2, "{dump}");
+    for ring in rings {
+        let slots = ring["slots"].as_f64().unwrap();
+        for (route, share) in [("(1.0.3)", 0.9), ("(2.0.1)", 0.1)] {
+            let exact = slots * share;
+            let actual = ring["current"][route].as_f64().unwrap();
+            assert!((actual - exact).abs() <= 1.0, "{route}: {actual} of {slots} slots");
+        }
+    }
+    for to in frontends(&lab) {
+        let tally = connect_many(&lab.client().netns, to, 5_000, 32);
+        assert_eq!(tally.failures, Vec::<String>::new());
+        assert_within_chance(tally.version("2.0.1"), 5_000, 0.1);
     }
 }

@@ -18,7 +18,7 @@ use gateway_tests::{
 
 use crate::{
     node::Node,
-    plan::{POD_PORT, Shop},
+    plan::{POD_PORT, SLOTS, Shop},
     shares::frontends,
 };
 
@@ -121,6 +121,29 @@ fn connections_made_while_an_agent_dies_and_another_adopts_all_succeed() {
         let tally = load.stop().tally(|_| true);
         assert_eq!(tally.failures, Vec::<String>::new());
         assert!(tally.answered() > 100);
+    }
+}
+
+#[test]
+fn a_ring_that_grows_keeps_its_connections_and_its_shares() {
+    let (lab, _servers, shop) = lab("grow");
+    let mut node = Node::open(&lab);
+    node.apply(&shop.weights(&[50, 50]));
+    let client = &lab.client().netns;
+    let held: Vec<Held> = frontends(&lab).iter().map(|to| Held::open(client, *to, 40, 20).unwrap()).collect();
+    let loads = frontends(&lab).map(|to| ConnectLoad::start(client, to, Dialect::Lines, 200));
+    node.apply(&shop.weights(&[50, 50]).slots(4 * SLOTS));
+    node.apply(&shop.weights(&[0, 100]).slots(4 * SLOTS));
+    assert_unbroken(&held, "in the larger ring");
+    // A smaller plan repeats itself in the larger ring.
+    node.apply(&shop.weights(&[100, 0]));
+    assert_unbroken(&held, "with a smaller plan");
+    for load in loads {
+        assert_eq!(load.stop().tally(|_| true).failures, Vec::<String>::new());
+    }
+    for to in frontends(&lab) {
+        let tally = connect_many(client, to, 100, 8);
+        assert_eq!((tally.version("1.0.3"), tally.failures), (100, Vec::new()));
     }
 }
 

@@ -15,7 +15,7 @@ use gateway_tests::{Lab, lab::Pod};
 pub const PORT: u16 = 40_001;
 /// The pods' port.
 pub const POD_PORT: u16 = 7_000;
-/// Slots of each ring.
+/// Slots of each ring, where nothing else is said.
 pub const SLOTS: usize = 4_096;
 
 /// One gateway: `default/shop`.
@@ -27,6 +27,7 @@ pub struct Shop {
     routes: Vec<(String, usize, Vec<SocketAddr>)>,
     not_ready: Vec<SocketAddr>,
     target: Target,
+    slots: usize,
 }
 
 impl Shop {
@@ -38,6 +39,7 @@ impl Shop {
             routes: Vec::new(),
             not_ready: Vec::new(),
             target: Target::Ring,
+            slots: SLOTS,
         }
     }
 
@@ -89,6 +91,11 @@ impl Shop {
         Self { target: Target::Agent, ..self.clone() }
     }
 
+    /// The same with rings of so many slots.
+    pub fn slots(&self, slots: usize) -> Self {
+        Self { slots, ..self.clone() }
+    }
+
     /// The plan.
     pub fn plan(&self) -> L4Plan {
         let frontend = |&address| Frontend { address, protocol: self.protocol };
@@ -116,13 +123,13 @@ impl Shop {
             let first = members.len();
             members.extend(usable.iter().map(|&endpoint| (RouteName(name.clone()), endpoint)));
             share += percent;
-            let end = (share * SLOTS).checked_div(total).unwrap_or(0);
+            let end = (share * self.slots).checked_div(total).unwrap_or(0);
             while slots.len() < end {
                 let member = if usable.is_empty() { None } else { Some(first + slots.len() % usable.len()) };
                 slots.push(member.map_or(Ring::NOBODY, |member| member as u32));
             }
         }
-        slots.resize(SLOTS, Ring::NOBODY);
+        slots.resize(self.slots, Ring::NOBODY);
         Ring { members: members.into(), slots: slots.into() }
     }
 }

@@ -95,7 +95,7 @@ pub fn frontends(lab: &Lab) -> [SocketAddr; 2] {
 
 /// |k − n·w| ≤ 4·√(n·w·(1−w)).
 #[track_caller]
-fn assert_within_chance(count: u64, of: u64, share: f64) {
+pub fn assert_within_chance(count: u64, of: u64, share: f64) {
     let (count, of) = (count as f64, of as f64);
     let sigma = (of * share * (1.0 - share)).sqrt();
     let off = (count - of * share).abs() / sigma;
