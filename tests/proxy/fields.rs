@@ -101,6 +101,13 @@ fn a_target_that_names_a_host_wins_over_the_field() {
 }
 
 #[test]
+fn a_question_to_the_server_as_a_whole_stays_one() {
+    let backend = Backend::named("a");
+    let stage = Stage::to(backend.address);
+    assert_eq!(seen(&stage, &backend, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").line, "OPTIONS * HTTP/1.1");
+}
+
+#[test]
 fn a_response_arrives_as_it_was_sent_but_for_what_is_the_connections() {
     let backend = Backend::start(|exchange| {
         exchange.write(
@@ -143,5 +150,18 @@ fn a_client_of_http_1_0_is_answered_and_closed_unless_it_asks_to_stay() {
     }
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_eq!(client.response().text(), "a");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_chunks() {
+    let backend = Backend::start(|exchange| {
+        exchange.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    });
+    let stage = Stage::to(backend.address);
+    let mut client = stage.connect();
+    client.send("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.text(), response.field("transfer-encoding")), ("hello", None));
     assert!(client.is_closed());
 }

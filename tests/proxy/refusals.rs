@@ -62,6 +62,7 @@ fn heads() -> Vec<(String, u16, &'static str)> {
         (with_field(&format!("A: {}", "x".repeat(1000))), 431, "head-too-large"),
         (with_field(["A: b"; 10].join("\r\n").as_str()), 431, "too-many-fields"),
         (with_field("Expect: something"), 417, "expect"),
+        (line("GET /a<b HTTP/1.1"), 400, "target"),
     ]
 }
 

@@ -46,8 +46,12 @@ pub(super) static TOKEN: Set = Set::of(b"!#$%&'*+-.^_`|~").alphanumeric();
 /// What a field's value may hold: visible ASCII, blank, tab, and bytes from 0x80 (`obs-text`).
 pub(super) static VALUE: Set = Set::of(b"\t").range(b' ', b'~').range(0x80, 0xFF);
 
-/// What a request target may hold: visible ASCII without `#`, whose fragment is never sent.
-pub(super) static TARGET: Set = Set::of(b"").range(b'!', b'"').range(b'$', b'~');
+/// What a target may hold before its `?`: visible ASCII that the HTTP library takes there, which is all that
+/// RFC 3986 allows and some that clients send all the same. No `#`: a fragment is never sent.
+pub(super) static PATH: Set = Set::of(b"!\"=").range(b'$', b';').range(b'?', b'_').range(b'a', b'~');
+
+/// What a target may hold behind its `?`; as above.
+pub(super) static QUERY: Set = Set::of(b"!=").range(b'$', b';').range(b'?', b'~');
 
 /// What a host may hold beside brackets and the port's colon: `reg-name` (RFC 3986, 3.2.2) without the comma, which
 /// a list would be read from.

@@ -1,6 +1,9 @@
 //! A request's target (RFC 9112, section 3.2).
 
-use super::{chars::TARGET, field::is_host};
+use super::{
+    chars::{PATH, QUERY},
+    field::is_host,
+};
 use crate::proxy::error::Refusal;
 
 /// Checks the target of a request with `method`.
@@ -8,7 +11,8 @@ pub(super) fn check(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
     if method == b"CONNECT" {
         return Err(Refusal::Connect);
     }
-    if !TARGET.has_all(target) {
+    let query = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    if !PATH.has_all(&target[..query]) || !QUERY.has_all(&target[query..]) {
         return Err(Refusal::Target);
     }
     let path = match target {
@@ -90,6 +94,21 @@ impl Segment {
             Self::Empty | Self::Dot => 0,
             Self::Dots => -1,
             Self::Name => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_passes_where_the_http_library_takes_it_and_no_further() {
+        for byte in b'!'..=b'~' {
+            for target in [format!("/a{}b", char::from(byte)), format!("/a?b{}", char::from(byte))] {
+                let taken = target.parse::<http::Uri>().is_ok() && byte != b'#';
+                assert_eq!(check(b"GET", target.as_bytes()).is_ok(), taken, "{target}");
+            }
         }
     }
 }
