@@ -48,6 +48,18 @@ fn good_artifacts_have_no_findings() {
 }
 
 #[test]
+fn the_examples_have_no_findings() {
+    for (file, text) in cases("../../deploy/examples") {
+        let findings = if file == "workloads.yaml" {
+            workload::parse(&file, &text, "default").findings
+        } else {
+            gateway::parse(&file, &text, "default").findings
+        };
+        assert!(findings.is_empty(), "{file}: {findings:?}");
+    }
+}
+
+#[test]
 fn every_mistake_in_an_artifact_is_found_where_it_is() {
     let cases = cases("broken");
     assert!(cases.len() >= 30, "{} cases", cases.len());
