@@ -16,6 +16,7 @@ mod maps;
 mod mark;
 mod names;
 mod netlink;
+mod network;
 pub mod object;
 mod options;
 mod reach;
@@ -25,6 +26,7 @@ mod scan;
 mod settle;
 mod shadow;
 mod slot;
+mod start;
 mod stats;
 #[expect(unsafe_code, reason = "bpf(2) and mmap(2)")]
 mod sys;
@@ -32,8 +34,7 @@ mod uninstall;
 mod write;
 
 use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::fd::{AsFd, AsRawFd},
     sync::Arc,
 };
@@ -52,6 +53,7 @@ pub use host::{ensure_bpffs, ensure_cgroup2};
 pub use options::Options;
 pub use reach::Reach;
 pub use shadow::Family;
+pub use start::Loaded;
 pub use stats::{EndpointTraffic, GatewayTraffic, RouteTraffic, Stats};
 pub use uninstall::{Removed, uninstall};
 
@@ -117,78 +119,6 @@ pub struct Dataplane {
     scans: u64,
     scanned: u32,
     followed: u32,
-}
-
-/// Maps and programs in the kernel, of which nothing is attached yet: another agent may still be at work on the
-/// same pins.
-#[derive(Debug)]
-pub struct Loaded {
-    options: Options,
-    pins: Pins,
-    programs: Programs,
-    ring_flags: u32,
-    netlink: Netlink,
-}
-
-impl Loaded {
-    /// Loads and verifies the programs, which takes most of the time that a start takes; makes and pins the maps
-    /// that are missing. Mounts a bpffs where the pin folder needs one. Writes nothing into maps that exist.
-    ///
-    /// # Errors
-    /// Anything of the host that does not suffice, an interface that does not exist, maps of another layout, a
-    /// program that the kernel refuses.
-    pub fn load(options: Options) -> Result<Self, Error> {
-        host::check()?;
-        host::ensure_bpffs(&options.pin_dir)?;
-        let pins = Pins::new(&options.pin_dir);
-        let mut netlink = Netlink::open().map_err(Error::routing("open a netlink socket"))?;
-        for name in &options.interfaces {
-            let index = netlink.interface_index(name).map_err(Error::routing(format!("look up {name}")))?;
-            index.ok_or_else(|| Error::NoSuchInterface { name: name.clone() })?;
-        }
-        let (programs, ring_flags) = load::load(&pins)?;
-        Ok(Self { options, pins, programs, ring_flags, netlink })
-    }
-
-    /// Adopts what is pinned and attaches. From now on nobody else may write.
-    ///
-    /// # Errors
-    /// Maps that cannot be read, a hook that is refused.
-    pub fn open(self) -> Result<Dataplane, Error> {
-        let Self { options, pins, programs, ring_flags, mut netlink } = self;
-        let watch = Watch::open().map_err(Error::routing("watch interfaces and routes"))?;
-        if let Some(cgroup) = &options.cgroup {
-            host::enter_cgroup(cgroup)?;
-        }
-        let maps = Maps::open(&pins.maps)?;
-        let now = seconds();
-        let shadow = Shadow::adopt(&maps, &pins, now)?;
-        let settings = start_settings(&maps, &options, now)?;
-        let links =
-            Links::open(&pins, &programs, &mut netlink, &options.interfaces, options.cgroup.as_deref())?;
-        let mut reach = ReachCache::default();
-        reach.renew(&mut netlink, links.indices().collect())?;
-        Ok(Dataplane {
-            marker: Marker::new(&maps)?,
-            options,
-            pins,
-            programs,
-            ring_flags,
-            maps,
-            links,
-            netlink,
-            watch,
-            reach,
-            shadow,
-            settings,
-            plan: None,
-            desired: Desired::default(),
-            scan: None,
-            scans: 0,
-            scanned: now,
-            followed: now,
-        })
-    }
 }
 
 impl Dataplane {
@@ -306,59 +236,8 @@ impl Dataplane {
         self.links.attachments()
     }
 
-    /// How an endpoint is reached from here.
-    ///
-    /// # Errors
-    /// Where the kernel's routing does not answer.
-    pub fn endpoint_reach(&mut self, address: IpAddr) -> Result<Reach, Error> {
-        self.reach.get(&mut self.netlink, address)
-    }
-
-    /// Addresses of the uplinks, both families, link-local ones left out.
-    ///
-    /// # Errors
-    /// Where the kernel's routing does not answer.
-    pub fn interface_addresses(&mut self) -> Result<BTreeSet<IpAddr>, Error> {
-        let uplinks = self.links.indices().collect();
-        self.netlink.addresses(&uplinks).map_err(Error::routing("list addresses"))
-    }
-
-    /// Makes the kernel answer for these addresses, and for no other that Weir made local before.
-    ///
-    /// # Errors
-    /// Where the kernel refuses a route.
-    pub fn ensure_local_routes(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Error> {
-        for &address in addresses {
-            let failed = Error::routing(format!("add a local route to {address}"));
-            self.netlink.ensure_local_route(address).map_err(failed)?;
-        }
-        let routes = self.netlink.local_routes().map_err(Error::routing("list local routes"))?;
-        for &address in routes.difference(addresses) {
-            let failed = Error::routing(format!("remove the local route to {address}"));
-            self.netlink.remove_local_route(address).map_err(failed)?;
-        }
-        Ok(())
-    }
-
     fn write_settings(&self) -> Result<(), Error> {
         self.maps.settings.set(&0, &self.settings).map_err(Error::map("SETTINGS", "write"))
-    }
-
-    /// Follows interfaces and routes; true where anything changed.
-    fn follow_network(&mut self, now: u32) -> Result<bool, Error> {
-        let changed = self.watch.take_changes().map_err(Error::routing("watch interfaces and routes"))?;
-        // A link that somebody detached by force sends no message.
-        if changed || now.saturating_sub(self.followed) >= 10 {
-            self.followed = now;
-            self.links.follow(&self.pins, &self.programs, &mut self.netlink)?;
-        }
-        if changed {
-            self.reach.renew(&mut self.netlink, self.links.indices().collect())?;
-            if let Some(plan) = self.plan.clone() {
-                self.apply(&plan)?;
-            }
-        }
-        Ok(changed)
     }
 }
 
@@ -376,24 +255,4 @@ fn in_force(plan: &L4Plan, previous: Option<&L4Plan>, rejected: &[(GatewayKey, E
 /// Seconds of `CLOCK_MONOTONIC`, the packet path's clock.
 fn seconds() -> u32 {
     rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec.cast_unsigned() as u32
-}
-
-/// The settings to start with. The seed stays while flows hashed by it may live.
-fn start_settings(maps: &Maps, options: &Options, now: u32) -> Result<Settings, Error> {
-    let old = maps.settings.get(&0).map_err(Error::map("SETTINGS", "read"))?.unwrap_or_default();
-    let fresh = old.now == 0;
-    let random = || {
-        use std::hash::{BuildHasher, RandomState};
-        RandomState::new().hash_one(now) as u32
-    };
-    let settings = Settings {
-        now,
-        stale_after: options.stale_after.as_secs() as u32,
-        hash_seed: if fresh { options.hash_seed.unwrap_or_else(random) } else { old.hash_seed },
-        listeners: old.listeners,
-        refusals: options.refusals_per_second,
-        pad: 0,
-    };
-    maps.settings.set(&0, &settings).map_err(Error::map("SETTINGS", "write"))?;
-    Ok(settings)
 }

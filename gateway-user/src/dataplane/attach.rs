@@ -3,6 +3,8 @@
 //! Links are pinned, so that they outlive the agent; a new agent updates the program behind each link, which
 //! misses no packet. A foreign XDP program is never replaced: the uplink then gets the tcx build, and says why.
 
+mod target;
+
 use std::{
     fs, io,
     os::{
@@ -23,6 +25,9 @@ use super::{
         link::{self, AttachType},
     },
 };
+
+use target::{Target, pin_name};
+pub(super) use target::{pinned, remove_link};
 
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 const LOOKUP: &str = "sk_lookup";
@@ -201,69 +206,6 @@ impl Uplink {
     }
 }
 
-/// Something to attach to: `id` as links report it, `number` as the kernel is told (index or descriptor).
-#[derive(Clone, Copy)]
-struct Target<'a> {
-    id: u64,
-    number: u32,
-    name: &'a str,
-}
-
-impl Target<'_> {
-    /// [`Self::try_link`] with an error for the user.
-    fn link(
-        self,
-        pins: &Pins,
-        pin: &str,
-        attach: AttachType,
-        program: BorrowedFd<'_>,
-    ) -> Result<OwnedFd, Error> {
-        self.try_link(pins, pin, attach, program).map_err(|source| Error::Attach {
-            hook: hook_name(attach),
-            target: self.name.to_owned(),
-            source,
-        })
-    }
-
-    /// Updates the pinned link, where there is one to this target, else creates and pins one.
-    fn try_link(
-        self,
-        pins: &Pins,
-        pin: &str,
-        attach: AttachType,
-        program: BorrowedFd<'_>,
-    ) -> io::Result<OwnedFd> {
-        let path = pins.links.join(pin);
-        if let Ok(link) = sys::open_pin(&path) {
-            let info = link::describe(link.as_fd())?;
-            if info.target_id(attach) == self.id {
-                link::update(link.as_fd(), program)?;
-                return Ok(link);
-            }
-            fs::remove_file(&path)?;
-        }
-        let link = link::create(program, self.number, attach)?;
-        sys::pin(link.as_fd(), &path)?;
-        Ok(link)
-    }
-}
-
-fn hook_name(attach: AttachType) -> &'static str {
-    match attach {
-        AttachType::CgroupIngress => "cgroup ingress",
-        AttachType::CgroupEgress => "cgroup egress",
-        AttachType::SkLookup => "sk_lookup",
-        AttachType::Xdp => "XDP",
-        AttachType::TcxIngress => "tcx ingress",
-        AttachType::TcxEgress => "tcx egress",
-    }
-}
-
-/// Pins cannot have dots in their names; interfaces can.
-fn pin_name(hook: &str, interface: &str) -> String {
-    format!("{hook}-{}", interface.replace('%', "%25").replace('.', "%2E"))
-}
-
 fn explain_xdp(name: &str, error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EBUSY | libc::EEXIST) => {
@@ -333,34 +275,9 @@ fn forget_other_interfaces(pins: &Pins, interfaces: &[String]) -> Result<(), Err
     pinned(pins)?.iter().filter(|path| !kept(path)).try_for_each(|path| remove_link(path))
 }
 
-/// Paths of all pinned links.
-pub(super) fn pinned(pins: &Pins) -> Result<Vec<PathBuf>, Error> {
-    match fs::read_dir(&pins.links) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        entries => {
-            let entries = entries.map_err(Error::pin("list", &pins.links))?;
-            Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
-        }
-    }
-}
-
-/// Detaches a pinned link at once, also where a process still holds it, and removes its pin.
-pub(super) fn remove_link(path: &Path) -> Result<(), Error> {
-    let Ok(link) = sys::open_pin(path) else { return Ok(()) };
-    // A link that has lost its target is detached already, and says so by an error.
-    drop(link::detach(link.as_fd()));
-    fs::remove_file(path).map_err(Error::pin("remove", path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn interfaces_with_dots_get_pins_without() {
-        assert_eq!(pin_name("xdp", "eth0.100"), "xdp-eth0%2E100");
-        assert_ne!(pin_name("xdp", "eth0.1"), pin_name("xdp", "eth0%2E1"));
-    }
 
     #[test]
     fn a_foreign_program_is_named_as_the_reason() {

@@ -234,3 +234,112 @@ fn desired_ring(
         len,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_common::abi::backend::FIRST_REAL;
+    use gateway_model::{key::Protocol, plan::l4::L4Route};
+
+    use super::{super::shadow::Capacity, *};
+
+    const ROOM: Capacity = Capacity { names: 8, backends: FIRST_REAL + 8, rings: 4, frontends: 4 };
+
+    fn key(name: &str) -> GatewayKey {
+        GatewayKey { namespace: "default".into(), name: name.into() }
+    }
+
+    /// A gateway on one IPv4 frontend with one route; its ring's slots take turns with the endpoints.
+    fn gateway(port: u16, endpoints: &[&str]) -> L4Gateway {
+        let route = RouteName("(1)".into());
+        let endpoints: Vec<SocketAddr> = endpoints.iter().map(|text| text.parse().unwrap()).collect();
+        let frontend = l4::Frontend { address: ([192, 0, 2, 1], port).into(), protocol: Protocol::Tcp };
+        L4Gateway {
+            frontends: [frontend].into(),
+            target: Target::Ring,
+            routes: [(route.clone(), L4Route { endpoints: endpoints.iter().copied().collect() })].into(),
+            ring4: l4::Ring {
+                slots: (0..4).map(|at| at % endpoints.len().max(1) as u32).collect(),
+                members: endpoints.iter().map(|endpoint| (route.clone(), *endpoint)).collect(),
+            },
+            ring6: l4::Ring { members: [].into(), slots: [0; 4].into() },
+        }
+    }
+
+    fn plan(gateways: &[(&str, L4Gateway)]) -> L4Plan {
+        L4Plan { gateways: gateways.iter().map(|(name, gateway)| (key(name), gateway.clone())).collect() }
+    }
+
+    fn resolve(plan: &L4Plan, previous: Option<&L4Plan>, shadow: &mut Shadow) -> Desired {
+        let reach = |address: SocketAddr| {
+            Ok(if address.ip().to_string().starts_with("203.") { Reach::Uplink } else { Reach::Local })
+        };
+        Desired::resolve(plan, previous, shadow, &mut { reach }).unwrap()
+    }
+
+    #[test]
+    fn an_endpoint_behind_an_uplink_is_reported_and_its_slots_refuse() {
+        let mut shadow = Shadow::empty(ROOM);
+        let desired =
+            resolve(&plan(&[("a", gateway(80, &["10.0.0.1:80", "203.0.113.1:80"]))]), None, &mut shadow);
+        let ring = desired.rings.values().next().unwrap();
+        assert_eq!((0..4).map(|at| ring.target(at)).collect::<Vec<_>>(), [16, REFUSE, 16, REFUSE]);
+        assert_eq!(desired.unreachable.len(), 1);
+        assert_eq!(desired.backends[&17].mode, mode::UNUSABLE);
+    }
+
+    #[test]
+    fn an_endpoint_of_the_other_family_is_never_in_a_ring() {
+        let mut shadow = Shadow::empty(ROOM);
+        let desired = resolve(&plan(&[("a", gateway(80, &["[fd00::1]:80"]))]), None, &mut shadow);
+        assert_eq!(desired.rings.values().next().unwrap().target(0), REFUSE);
+    }
+
+    #[test]
+    fn a_larger_ring_repeats_the_plan() {
+        let mut shadow = Shadow::empty(ROOM);
+        let desired =
+            resolve(&plan(&[("a", gateway(80, &["10.0.0.1:80", "10.0.0.2:80"]))]), None, &mut shadow);
+        let ring = desired.rings.values().next().unwrap();
+        assert!((0..64).all(|at| ring.target(at) == ring.target(at + 4)));
+    }
+
+    #[test]
+    fn a_gateway_that_asks_for_a_request_sends_every_slot_to_the_agent() {
+        let mut shadow = Shadow::empty(ROOM);
+        let shop = L4Gateway { target: Target::Agent, ..gateway(80, &["203.0.113.1:80"]) };
+        let desired = resolve(&plan(&[("a", shop)]), None, &mut shadow);
+        let ring = desired.rings.values().next().unwrap();
+        assert!(ring.is_agent() && (0..4).all(|at| ring.target(at) == AGENT));
+        assert!(desired.unreachable.is_empty(), "the proxy reaches it");
+        assert_eq!(desired.marks[&key("a")][&RouteName("(1)".into())].backends.len(), 1, "it is counted");
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_fit_keeps_its_old_plan_and_no_new_number() {
+        let mut shadow = Shadow::empty(ROOM);
+        let old = plan(&[("a", gateway(80, &["10.0.0.1:80"])), ("b", gateway(81, &["10.0.0.2:80"]))]);
+        let before = resolve(&old, None, &mut shadow);
+        for (&index, entry) in &before.names {
+            shadow.name_entries.insert(index, *entry);
+        }
+        shadow.backend_values.extend(before.backends.clone());
+        let many: Vec<String> = (0..20).map(|host| format!("10.0.1.{host}:80")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let new = plan(&[("a", gateway(80, &many)), ("b", gateway(81, &["10.0.0.3:80"]))]);
+        let after = resolve(&new, Some(&old), &mut shadow);
+        assert!(matches!(&after.rejected[..], [(gateway, Error::Full { .. })] if *gateway == key("a")));
+        let addresses: Vec<_> = after.backends.values().map(|backend| backend.addr[3]).collect();
+        assert_eq!(addresses, [1, 3], "a as before, b as planned");
+        assert_eq!(after.frontends.len(), 2);
+    }
+
+    #[test]
+    fn a_ring_of_an_impossible_size_rejects_its_gateway_alone() {
+        let mut shadow = Shadow::empty(ROOM);
+        let mut odd = gateway(80, &["10.0.0.1:80"]);
+        odd.ring4.slots = [0; 3].into();
+        let desired = resolve(&plan(&[("a", odd), ("b", gateway(81, &["10.0.0.2:80"]))]), None, &mut shadow);
+        assert!(matches!(&desired.rejected[..], [(_, Error::RingSize { slots: 3, .. })]));
+        assert_eq!(desired.frontends.len(), 1);
+    }
+}

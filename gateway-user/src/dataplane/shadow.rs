@@ -52,7 +52,30 @@ pub(super) struct Shadow {
     pub(super) frontends_end: u32,
 }
 
+/// How much the maps hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    pub(super) names: u32,
+    pub(super) backends: u32,
+    pub(super) rings: u32,
+    pub(super) frontends: u32,
+}
+
 impl Shadow {
+    /// Of maps in which nothing was written yet.
+    pub(super) fn empty(capacity: Capacity) -> Self {
+        Self {
+            names: Ids::new(0, capacity.names),
+            name_entries: HashMap::new(),
+            backends: Ids::new(FIRST_REAL, capacity.backends),
+            backend_values: HashMap::new(),
+            ring_ids: Ids::new(0, capacity.rings),
+            rings: BTreeMap::new(),
+            frontends: BTreeMap::new(),
+            frontends_end: capacity.frontends,
+        }
+    }
+
     /// Rebuilds it from the maps; rings that no frontend names are left-overs and are removed.
     pub(super) fn adopt(maps: &Maps, pins: &Pins, now: u32) -> Result<Self, Error> {
         let mut shadow = Self::read(maps)?;
@@ -62,19 +85,12 @@ impl Shadow {
 
     /// What the maps say, without rings.
     pub(super) fn read(maps: &Maps) -> Result<Self, Error> {
-        let names_end =
-            maps.names.capacity().min(maps.route_stats.capacity()).min(maps.gateway_stats.capacity());
-        let backends_end = maps.backends.capacity().min(maps.backend_stats.capacity());
-        let mut shadow = Self {
-            names: Ids::new(0, names_end),
-            name_entries: HashMap::new(),
-            backends: Ids::new(FIRST_REAL, backends_end),
-            backend_values: HashMap::new(),
-            ring_ids: Ids::new(0, maps.rings.capacity()),
-            rings: BTreeMap::new(),
-            frontends: BTreeMap::new(),
-            frontends_end: maps.frontends4.capacity().min(maps.frontends6.capacity()),
-        };
+        let mut shadow = Self::empty(Capacity {
+            names: maps.names.capacity().min(maps.route_stats.capacity()).min(maps.gateway_stats.capacity()),
+            backends: maps.backends.capacity().min(maps.backend_stats.capacity()),
+            rings: maps.rings.capacity(),
+            frontends: maps.frontends4.capacity().min(maps.frontends6.capacity()),
+        });
         shadow.adopt_names(maps)?;
         shadow.adopt_backends(maps)?;
         shadow.adopt_frontends(maps)?;

@@ -1,0 +1,110 @@
+//! Starting: load while a predecessor may still be at work, then adopt and attach.
+
+use gateway_common::abi::settings::Settings;
+
+use super::{
+    Dataplane, Options,
+    attach::Links,
+    desired::Desired,
+    error::Error,
+    host,
+    load::{self, Pins, Programs},
+    maps::Maps,
+    mark::Marker,
+    netlink::{Netlink, Watch},
+    reach::ReachCache,
+    seconds,
+    shadow::Shadow,
+};
+
+/// Maps and programs in the kernel, of which nothing is attached yet: another agent may still be at work on the
+/// same pins.
+#[derive(Debug)]
+pub struct Loaded {
+    options: Options,
+    pins: Pins,
+    programs: Programs,
+    ring_flags: u32,
+    netlink: Netlink,
+}
+
+impl Loaded {
+    /// Loads and verifies the programs, which takes most of the time that a start takes; makes and pins the maps
+    /// that are missing. Mounts a bpffs where the pin folder needs one. Writes nothing into maps that exist.
+    ///
+    /// # Errors
+    /// Anything of the host that does not suffice, an interface that does not exist, maps of another layout, a
+    /// program that the kernel refuses.
+    pub fn load(options: Options) -> Result<Self, Error> {
+        host::check()?;
+        host::ensure_bpffs(&options.pin_dir)?;
+        let pins = Pins::new(&options.pin_dir);
+        let mut netlink = Netlink::open().map_err(Error::routing("open a netlink socket"))?;
+        for name in &options.interfaces {
+            let index = netlink.interface_index(name).map_err(Error::routing(format!("look up {name}")))?;
+            index.ok_or_else(|| Error::NoSuchInterface { name: name.clone() })?;
+        }
+        let (programs, ring_flags) = load::load(&pins)?;
+        Ok(Self { options, pins, programs, ring_flags, netlink })
+    }
+
+    /// Adopts what is pinned and attaches. From now on nobody else may write.
+    ///
+    /// # Errors
+    /// Maps that cannot be read, a hook that is refused.
+    pub fn open(self) -> Result<Dataplane, Error> {
+        let Self { options, pins, programs, ring_flags, mut netlink } = self;
+        let watch = Watch::open().map_err(Error::routing("watch interfaces and routes"))?;
+        if let Some(cgroup) = &options.cgroup {
+            host::enter_cgroup(cgroup)?;
+        }
+        let maps = Maps::open(&pins.maps)?;
+        let now = seconds();
+        let shadow = Shadow::adopt(&maps, &pins, now)?;
+        let settings = start_settings(&maps, &options, now)?;
+        let links =
+            Links::open(&pins, &programs, &mut netlink, &options.interfaces, options.cgroup.as_deref())?;
+        let mut reach = ReachCache::default();
+        reach.renew(&mut netlink, links.indices().collect())?;
+        Ok(Dataplane {
+            marker: Marker::new(&maps)?,
+            options,
+            pins,
+            programs,
+            ring_flags,
+            maps,
+            links,
+            netlink,
+            watch,
+            reach,
+            shadow,
+            settings,
+            plan: None,
+            desired: Desired::default(),
+            scan: None,
+            scans: 0,
+            scanned: now,
+            followed: now,
+        })
+    }
+}
+
+/// The settings to start with. The seed stays while flows hashed by it may live.
+fn start_settings(maps: &Maps, options: &Options, now: u32) -> Result<Settings, Error> {
+    let old = maps.settings.get(&0).map_err(Error::map("SETTINGS", "read"))?.unwrap_or_default();
+    let fresh = old.now == 0;
+    let random = || {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(now) as u32
+    };
+    let settings = Settings {
+        now,
+        stale_after: options.stale_after.as_secs() as u32,
+        hash_seed: if fresh { options.hash_seed.unwrap_or_else(random) } else { old.hash_seed },
+        listeners: old.listeners,
+        refusals: options.refusals_per_second,
+        pad: 0,
+    };
+    maps.settings.set(&0, &settings).map_err(Error::map("SETTINGS", "write"))?;
+    Ok(settings)
+}
