@@ -1,6 +1,6 @@
 //! Counters: per-CPU arrays, so that no packet waits for another.
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::arch::asm;
 
 use gateway_common::{abi::backend::Backend, verdict::Verdict};
 
@@ -114,7 +114,8 @@ pub fn from_agent(gateway: u32, amount: Amount) {
 /// `counter` is an aligned entry of a map.
 #[inline(always)]
 pub unsafe fn add_whole(counter: *mut u64, amount: u64) {
-    // The stable way (`AtomicU64::fetch_add`) does not exist for BPF, whose older versions have no exchange.
     // SAFETY: as above.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, amount) };
+    unsafe {
+        asm!("lock *(u64 *)({p} + 0) += {v}", p = in(reg) counter, v = in(reg) amount, options(nostack));
+    }
 }

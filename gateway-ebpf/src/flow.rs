@@ -58,6 +58,8 @@ enum Reason {
     Old,
     /// A settled slot's backend does not know the flow, nor does anyone else.
     Stray,
+    /// A SYN that the kernel gets, because the agent is away.
+    Stale,
 }
 
 /// A backend that is tried.
@@ -96,7 +98,10 @@ pub fn steer<F: Steer>(visit: &Visit<F>) -> Target {
         if step.reason == Reason::Ask {
             step = ask(visit, key);
         }
-        let (verdict, backend) = endpoint::<F>(step.id, step.generation);
+        let (mut verdict, backend) = endpoint::<F>(step.id, step.generation);
+        if step.reason == Reason::Stale {
+            verdict = Verdict::Stale;
+        }
         let claim = if backend.is_some() { F::claim(visit, step.id) } else { Claim::Nowhere };
         match (step.reason, claim) {
             (Reason::New, Claim::Conflict) => {}
@@ -169,7 +174,7 @@ fn open<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> Step {
     }
     if visit.current != backend::KERNEL && visit.is_stale() {
         remember(visit, key, backend::KERNEL);
-        return Step::slot(Reason::Known, backend::KERNEL);
+        return Step::slot(Reason::Stale, backend::KERNEL);
     }
     Step::slot(Reason::New, visit.current)
 }

@@ -1,0 +1,362 @@
+//! The programs in the kernel, their maps filled by hand, packets through `BPF_PROG_TEST_RUN`.
+
+use std::{
+    fs, mem,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use aya::{
+    Ebpf, EbpfLoader, Pod, TestRun as _, TestRunOptions,
+    maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray},
+    programs::{SchedClassifier, Xdp},
+};
+use gateway_common::{
+    abi::{
+        backend::{Backend, mode},
+        flow::{Flow, FlowKey, Reply, ReplyKey},
+        frontend::{Frontend, FrontendKey4, FrontendKey6},
+        settings::Settings,
+        slot::Slot,
+        stats::{RouteStats, TrafficStats, VerdictStats},
+    },
+    packet::ip,
+    verdict::{Action, Verdict},
+};
+use weir::dataplane::object::OBJECT;
+
+/// Flags of a ring: `BPF_F_MMAPABLE | BPF_F_INNER_MAP`, as in the object's template.
+const RING_FLAGS: u32 = (1 << 10) | (1 << 12);
+
+/// Which program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    Xdp,
+    Ingress,
+    Egress,
+}
+
+impl Hook {
+    /// What the hook returns for an action.
+    fn action(self, action: Action) -> u32 {
+        const TCX_NEXT: u32 = u32::MAX;
+        const TCX_DROP: u32 = 2;
+        const TCX_REDIRECT: u32 = 7;
+        match (self, action) {
+            (Self::Xdp, Action::Drop) => 1,
+            (Self::Xdp, Action::Pass) => 2,
+            (Self::Xdp, Action::SendBack) => 3,
+            (Self::Ingress | Self::Egress, Action::Pass) => TCX_NEXT,
+            (Self::Ingress | Self::Egress, Action::Drop) => TCX_DROP,
+            (Self::Ingress | Self::Egress, Action::SendBack) => TCX_REDIRECT,
+        }
+    }
+}
+
+/// The two builds of the packet path.
+pub const PATHS: [Hook; 2] = [Hook::Xdp, Hook::Ingress];
+
+/// What became of a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub bytes: Vec<u8>,
+}
+
+/// A freshly loaded object. Every test has its own, so nothing is left over from another one.
+pub struct Kernel {
+    object: Ebpf,
+    rings: Vec<Array<MapData, Slot>>,
+    settings: Settings,
+    /// Packets per verdict up to now.
+    counted: Vec<u64>,
+}
+
+impl Kernel {
+    /// Loads the programs and sets the clock to 1000 s.
+    pub fn new() -> Self {
+        Self::with_maps(&[])
+    }
+
+    /// The same with other sizes of maps.
+    pub fn with_maps(sizes: &[(&'static str, u32)]) -> Self {
+        let mut loader = EbpfLoader::new();
+        for name in ["EMBRYO", "OLD", "UDP_FLOWS", "REPLY_EMBRYO", "UDP_REPLIES"] {
+            for family in [4, 6] {
+                let name: &'static str = format!("{name}{family}").leak();
+                loader.map_max_entries(name, 4096);
+            }
+        }
+        for (name, size) in sizes {
+            loader.map_max_entries(name, *size);
+        }
+        let mut object =
+            loader.load(OBJECT).expect("loading BPF programs needs root and kernel 5.15 or later");
+        let xdp: &mut Xdp = object.program_mut("weir_xdp").unwrap().try_into().unwrap();
+        xdp.load().unwrap();
+        for name in ["weir_ingress", "weir_egress"] {
+            let classifier: &mut SchedClassifier = object.program_mut(name).unwrap().try_into().unwrap();
+            classifier.load().unwrap();
+        }
+        let mut kernel = Self {
+            object,
+            rings: Vec::new(),
+            settings: Settings::default(),
+            counted: vec![0; Verdict::ALL.len()],
+        };
+        kernel.settings(Settings { now: 1000, refusals: 1000, hash_seed: 7, ..Settings::default() });
+        kernel
+    }
+
+    pub fn settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.array::<Settings>("SETTINGS").set(0, settings, 0).unwrap();
+    }
+
+    /// Lets time pass for "last seen".
+    pub fn later(&mut self, seconds: u32) {
+        self.settings(Settings { now: self.settings.now + seconds, ..self.settings });
+    }
+
+    pub fn now(&self) -> u32 {
+        self.settings.now
+    }
+
+    fn array<V: Pod>(&mut self, name: &str) -> Array<&mut MapData, V> {
+        self.object.map_mut(name).unwrap().try_into().unwrap()
+    }
+
+    /// Makes a ring; returns its index.
+    pub fn ring(&mut self, slots: &[Slot]) -> u32 {
+        let mut ring = Array::create(slots.len() as u32, RING_FLAGS).unwrap();
+        for (index, slot) in slots.iter().enumerate() {
+            ring.set(index as u32, *slot, 0).unwrap();
+        }
+        let index = self.rings.len() as u32;
+        let mut rings: ArrayOfMaps<_, Array<MapData, Slot>> =
+            self.object.map_mut("RINGS").unwrap().try_into().unwrap();
+        rings.set(index, &ring, 0).unwrap();
+        self.rings.push(ring);
+        index
+    }
+
+    /// Writes one slot, as an agent does that changes a weight.
+    pub fn slot(&mut self, ring: u32, index: u32, slot: Slot) {
+        self.rings[ring as usize].set(index, slot, 0).unwrap();
+    }
+
+    /// Lists a frontend on a ring of `slots` slots.
+    pub fn frontend(&mut self, address: SocketAddr, protocol: u8, ring: u32, flags: u32) {
+        let slots = self.rings[ring as usize].len();
+        let value = Frontend { ring, ring_mask: slots - 1, gateway: 3, flags };
+        let port = address.port().to_be_bytes();
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                let key = FrontendKey4 { addr: ip.octets(), port, protocol, pad: 0 };
+                let mut map: HashMap<_, FrontendKey4, Frontend> =
+                    self.object.map_mut("FRONTENDS4").unwrap().try_into().unwrap();
+                map.insert(key, value, 0).unwrap();
+            }
+            IpAddr::V6(ip) => {
+                let key = FrontendKey6 { addr: ip.octets(), port, protocol, pad: 0 };
+                let mut map: HashMap<_, FrontendKey6, Frontend> =
+                    self.object.map_mut("FRONTENDS6").unwrap().try_into().unwrap();
+                map.insert(key, value, 0).unwrap();
+            }
+        }
+    }
+
+    /// Makes `id` the endpoint at `address`, of the route with the same number.
+    pub fn backend(&mut self, id: u32, address: SocketAddr, generation: u32) {
+        self.write_backend(id, address, generation, mode::LOCAL);
+    }
+
+    /// The endpoint is gone.
+    pub fn kill(&mut self, id: u32, address: SocketAddr, generation: u32) {
+        self.write_backend(id, address, generation, mode::UNUSABLE);
+    }
+
+    fn write_backend(&mut self, id: u32, address: SocketAddr, generation: u32, mode: u8) {
+        let mut addr = [0; 16];
+        let family = match address.ip() {
+            IpAddr::V4(ip) => {
+                addr[..4].copy_from_slice(&ip.octets());
+                4
+            }
+            IpAddr::V6(ip) => {
+                addr = ip.octets();
+                6
+            }
+        };
+        let port = address.port().to_be_bytes();
+        let backend = Backend { addr, port, family, mode, generation, route: id, gateway: 3 };
+        self.array("BACKENDS").set(id, backend, 0).unwrap();
+    }
+
+    /// Runs one packet; fails unless exactly one verdict was counted.
+    pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Outcome {
+        self.run_with(hook, frame, None)
+    }
+
+    /// The same for a buffer that stands for several segments (tcx only).
+    pub fn run_gso(&mut self, hook: Hook, frame: &[u8], segments: u32, size: u32) -> Outcome {
+        // Offsets of `gso_segs` and `gso_size` in `struct __sk_buff` (linux/bpf.h).
+        let mut context = vec![0u8; 192];
+        context[164..168].copy_from_slice(&segments.to_ne_bytes());
+        context[176..180].copy_from_slice(&size.to_ne_bytes());
+        self.run_with(hook, frame, Some(&context))
+    }
+
+    fn run_with(&mut self, hook: Hook, frame: &[u8], context: Option<&[u8]>) -> Outcome {
+        let mut out = vec![0; frame.len() + 256];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: context,
+            ..TestRunOptions::default()
+        };
+        let result = match hook {
+            Hook::Xdp => {
+                <&Xdp>::try_from(self.object.program("weir_xdp").unwrap()).unwrap().test_run(options)
+            }
+            Hook::Ingress => self.classifier("weir_ingress").test_run(options),
+            Hook::Egress => self.classifier("weir_egress").test_run(options),
+        }
+        .unwrap_or_else(|error| panic!("{hook:?}, {} bytes: {error}", frame.len()));
+        out.truncate(result.data_size_out as usize);
+        let counts = self.verdicts();
+        let before = mem::replace(&mut self.counted, counts.clone());
+        let counted: Vec<Verdict> =
+            Verdict::ALL.iter().copied().filter(|v| counts[*v as usize] != before[*v as usize]).collect();
+        let total: u64 = counts.iter().sum::<u64>() - before.iter().sum::<u64>();
+        assert_eq!((counted.len(), total), (1, 1), "one verdict per packet: {counted:?}");
+        assert_eq!(result.return_value, hook.action(counted[0].action()), "{hook:?}: {:?}", counted[0]);
+        Outcome { verdict: counted[0], bytes: out }
+    }
+
+    fn classifier(&self, name: &str) -> &SchedClassifier {
+        self.object.program(name).unwrap().try_into().unwrap()
+    }
+
+    /// Runs one packet and compares; a packet that fails is left as a pcap.
+    pub fn expect(&mut self, hook: Hook, frame: &[u8], verdict: Verdict, bytes: &[u8]) {
+        let outcome = self.run(hook, frame);
+        if outcome.verdict != verdict || outcome.bytes != bytes {
+            let pcap = write_pcap(&[frame, &outcome.bytes, bytes]);
+            panic!(
+                "{hook:?}: {:?} instead of {verdict:?}; in, out and expected: {}\n in       {}\n out      {}\n expected {}",
+                outcome.verdict,
+                pcap.display(),
+                hex(frame),
+                hex(&outcome.bytes),
+                hex(bytes)
+            );
+        }
+    }
+
+    /// Packets per verdict, over all CPUs.
+    fn verdicts(&self) -> Vec<u64> {
+        let map: PerCpuArray<_, VerdictStats> = self.object.map("VERDICT_STATS").unwrap().try_into().unwrap();
+        (0..Verdict::ALL.len() as u32)
+            .map(|n| map.get(&n, 0).unwrap().iter().map(|s| s.packets).sum())
+            .collect()
+    }
+
+    /// Counters of a route, over all CPUs.
+    pub fn route_stats(&self, route: u32) -> RouteStats {
+        let map: PerCpuArray<_, RouteStats> = self.object.map("ROUTE_STATS").unwrap().try_into().unwrap();
+        map.get(&route, 0).unwrap().iter().fold(RouteStats::default(), |sum, one| RouteStats {
+            packets: sum.packets + one.packets,
+            bytes: sum.bytes + one.bytes,
+            new_flows: sum.new_flows + one.new_flows,
+            reply_packets: sum.reply_packets + one.reply_packets,
+            reply_bytes: sum.reply_bytes + one.reply_bytes,
+        })
+    }
+
+    /// Counters of a backend or a gateway, over all CPUs.
+    pub fn traffic(&self, map: &str, index: u32) -> TrafficStats {
+        let map: PerCpuArray<_, TrafficStats> = self.object.map(map).unwrap().try_into().unwrap();
+        map.get(&index, 0).unwrap().iter().fold(TrafficStats::default(), |sum, one| TrafficStats {
+            packets: sum.packets + one.packets,
+            bytes: sum.bytes + one.bytes,
+            reply_packets: sum.reply_packets + one.reply_packets,
+            reply_bytes: sum.reply_bytes + one.reply_bytes,
+        })
+    }
+
+    /// The entry of a flow in FLOWS, EMBRYO, OLD or `UDP_FLOWS`.
+    pub fn flow(&self, map: &str, client: SocketAddr, frontend: SocketAddr) -> Option<Flow> {
+        let (client_port, frontend_port) = (client.port().to_be_bytes(), frontend.port().to_be_bytes());
+        match (client.ip(), frontend.ip()) {
+            (IpAddr::V4(c), IpAddr::V4(f)) => {
+                let key = FlowKey { client: c.octets(), frontend: f.octets(), client_port, frontend_port };
+                self.get(&format!("{map}4"), &key)
+            }
+            (IpAddr::V6(c), IpAddr::V6(f)) => {
+                let key = FlowKey { client: c.octets(), frontend: f.octets(), client_port, frontend_port };
+                self.get(&format!("{map}6"), &key)
+            }
+            _ => panic!("one family per packet"),
+        }
+    }
+
+    /// State and time of an entry of REPLIES, `REPLY_EMBRYO` or `UDP_REPLIES`: (backend, seen, state).
+    pub fn reply(&self, map: &str, client: SocketAddr, pod: SocketAddr) -> Option<(u32, u32, u32)> {
+        let (client_port, pod_port) = (client.port().to_be_bytes(), pod.port().to_be_bytes());
+        match (client.ip(), pod.ip()) {
+            (IpAddr::V4(c), IpAddr::V4(p)) => {
+                let key = ReplyKey { client: c.octets(), pod: p.octets(), client_port, pod_port };
+                let reply: Option<Reply<[u8; 4]>> = self.get(&format!("{map}4"), &key);
+                reply.map(|reply| (reply.backend, reply.seen, reply.state))
+            }
+            (IpAddr::V6(c), IpAddr::V6(p)) => {
+                let key = ReplyKey { client: c.octets(), pod: p.octets(), client_port, pod_port };
+                let reply: Option<Reply<[u8; 16]>> = self.get(&format!("{map}6"), &key);
+                reply.map(|reply| (reply.backend, reply.seen, reply.state))
+            }
+            _ => panic!("one family per packet"),
+        }
+    }
+
+    fn get<K: Pod, V: Pod>(&self, name: &str, key: &K) -> Option<V> {
+        let map: HashMap<_, K, V> = self.object.map(name).unwrap().try_into().unwrap();
+        map.get(key, 0).ok()
+    }
+
+    /// Entries of a flow map.
+    pub fn entries<K: Pod, V: Pod>(&self, name: &str) -> usize {
+        let map: HashMap<&MapData, K, V> = self.object.map(name).unwrap().try_into().unwrap();
+        map.keys().filter(Result::is_ok).count()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes frames into a pcap file and returns its path.
+fn write_pcap(frames: &[&[u8]]) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut bytes = Vec::new();
+    // Magic, version 2.4, time zone, accuracy, snap length, Ethernet.
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        bytes.extend(word.to_le_bytes());
+    }
+    for frame in frames {
+        for word in [0, 0, frame.len() as u32, frame.len() as u32] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(*frame);
+    }
+    let name = format!("packet-{}-{}.pcap", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// The protocol's number, by its name in test output.
+pub const TCP: u8 = ip::TCP;
+/// The protocol's number, by its name in test output.
+pub const UDP: u8 = ip::UDP;
