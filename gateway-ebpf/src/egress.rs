@@ -107,7 +107,7 @@ fn tcp_reply<F: Family>(packet: &Packet<F>, segment: Segment, now: u32) -> Optio
         // Only after the handshake does a pod send anything else.
         embryo.seen = now;
         embryo.state |= server_bits(segment);
-        // Full: the client's next packet is told.
+        // Full: the client's next packet is told. The embryo stays until the client proves it as well.
         let _ = F::replies().insert(key, &*embryo, NOEXIST);
     }
     Some(embryo)

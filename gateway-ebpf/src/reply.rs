@@ -191,7 +191,10 @@ impl<F: Family> Visit<F> {
         }
         embryo.seen = self.now;
         match F::replies().insert(key, &*embryo, NOEXIST) {
-            Ok(()) | Err(EXISTS) => Claim::Established,
+            Ok(()) | Err(EXISTS) => {
+                let _ = F::reply_embryo().remove(key);
+                Claim::Established
+            }
             Err(_) => Claim::Full,
         }
     }

@@ -1,0 +1,173 @@
+//! What user space and the kernel must agree on: the layouts of the maps, as the object's BTF has them, and the
+//! verdicts. `bpftool map dump` shows these names; a change here is a change of `ABI_VERSION`.
+
+use std::collections::BTreeMap;
+
+use aya_obj::{Map, Object, maps::PinningType};
+use gateway_common::{
+    abi::{
+        backend::Backend,
+        flow::{Flow, FlowKey4, FlowKey6, Reply4, Reply6, ReplyKey4, ReplyKey6},
+        frontend::{Frontend, FrontendKey4, FrontendKey6},
+        names::RouteNames,
+        refusals::Refusals,
+        settings::Settings,
+        slot::Slot,
+        stats::{RouteStats, TrafficStats, UpstreamMark, VerdictStats},
+    },
+    limits,
+    verdict::{self, Verdict},
+};
+use weir::dataplane::object::OBJECT;
+
+mod btf;
+
+fn maps() -> BTreeMap<String, Map> {
+    Object::parse(OBJECT).unwrap().maps.into_iter().collect()
+}
+
+#[test]
+fn map_names_fit_the_kernel() {
+    for name in maps().keys() {
+        assert!(name.len() <= 15, "{name} would be cut");
+        assert!(
+            name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_'),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn there_are_no_mutable_globals() {
+    assert!(maps().keys().all(|name| !name.contains("data") && !name.contains("bss")));
+    assert!(maps().values().all(|map| map.pinning() == PinningType::None));
+}
+
+/// Name, size of the key, size of the value, entries; 0 where user space or the kernel decides.
+fn expected() -> Vec<(&'static str, usize, usize, usize)> {
+    let flow4 = (size_of::<FlowKey4>(), size_of::<Flow>());
+    let flow6 = (size_of::<FlowKey6>(), size_of::<Flow>());
+    let reply4 = (size_of::<ReplyKey4>(), size_of::<Reply4>());
+    let reply6 = (size_of::<ReplyKey6>(), size_of::<Reply6>());
+    let of = |name, (key, value): (usize, usize), entries| (name, key, value, entries);
+    vec![
+        of("FRONTENDS4", (size_of::<FrontendKey4>(), size_of::<Frontend>()), limits::FRONTENDS),
+        of("FRONTENDS6", (size_of::<FrontendKey6>(), size_of::<Frontend>()), limits::FRONTENDS),
+        of("RINGS", (4, 4), limits::RINGS),
+        of("BACKENDS", (4, size_of::<Backend>()), limits::BACKENDS),
+        of("FLOWS4", flow4, limits::ESTABLISHED),
+        of("FLOWS6", flow6, limits::ESTABLISHED),
+        of("EMBRYO4", flow4, limits::RECENT),
+        of("EMBRYO6", flow6, limits::RECENT),
+        of("OLD4", flow4, limits::RECENT),
+        of("OLD6", flow6, limits::RECENT),
+        of("UDP_FLOWS4", flow4, limits::RECENT),
+        of("UDP_FLOWS6", flow6, limits::RECENT),
+        of("REPLIES4", reply4, limits::ESTABLISHED),
+        of("REPLIES6", reply6, limits::ESTABLISHED),
+        of("REPLY_EMBRYO4", reply4, limits::RECENT),
+        of("REPLY_EMBRYO6", reply6, limits::RECENT),
+        of("UDP_REPLIES4", reply4, limits::RECENT),
+        of("UDP_REPLIES6", reply6, limits::RECENT),
+        of("ROUTE_STATS", (4, size_of::<RouteStats>()), limits::ROUTES),
+        of("BACKEND_STATS", (4, size_of::<TrafficStats>()), limits::BACKENDS),
+        of("GATEWAY_STATS", (4, size_of::<TrafficStats>()), limits::ROUTES),
+        of("VERDICT_STATS", (4, size_of::<VerdictStats>()), verdict::CAPACITY),
+        of("REFUSALS", (4, size_of::<Refusals>()), 1),
+        of("ROUTE_NAMES", (4, size_of::<RouteNames>()), limits::ROUTES),
+        of("SETTINGS", (4, size_of::<Settings>()), 1),
+        of("AGENT_SOCKETS", (4, 4), 2 * limits::LISTENERS),
+        of("UPSTREAM_MARK", (4, size_of::<UpstreamMark>()), 0),
+    ]
+}
+
+#[test]
+fn keys_and_values_have_the_sizes_that_user_space_writes() {
+    let maps = maps();
+    for (name, key, value, entries) in expected() {
+        let map = maps.get(name).unwrap_or_else(|| panic!("no map {name}"));
+        let found = (map.key_size() as usize, map.value_size() as usize, map.max_entries() as usize);
+        assert_eq!(found, (key, value, entries), "{name}");
+    }
+    // The packet in hand is the programs' own affair.
+    let own: Vec<_> = maps.keys().filter(|name| expected().iter().all(|(known, ..)| name != known)).collect();
+    assert_eq!(own, ["VISIT4", "VISIT6"]);
+}
+
+/// Fields of a struct as Rust lays them out: name, offset.
+macro_rules! fields {
+    ($type:ty: $($field:ident),+) => {
+        (size_of::<$type>(), vec![$((stringify!($field), std::mem::offset_of!($type, $field))),+])
+    };
+}
+
+#[test]
+fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
+    let structs = btf::structs(OBJECT);
+    let expected = [
+        ("FrontendKey4", fields!(FrontendKey4: addr, port, protocol, pad)),
+        ("FrontendKey6", fields!(FrontendKey6: addr, port, protocol, pad)),
+        ("Frontend", fields!(Frontend: ring, ring_mask, gateway, flags)),
+        ("Slot", fields!(Slot: current, previous)),
+        ("Backend", fields!(Backend: addr, port, family, mode, generation, route, gateway)),
+        ("Flow", fields!(Flow: backend, generation, ring, slot, client_isn, server_isn, seen, state)),
+        ("FlowKey<[u8; 4]>", fields!(FlowKey4: client, frontend, client_port, frontend_port)),
+        ("FlowKey<[u8; 16]>", fields!(FlowKey6: client, frontend, client_port, frontend_port)),
+        ("ReplyKey<[u8; 4]>", fields!(ReplyKey4: client, pod, client_port, pod_port)),
+        ("ReplyKey<[u8; 16]>", fields!(ReplyKey6: client, pod, client_port, pod_port)),
+        (
+            "Reply<[u8; 4]>",
+            fields!(Reply4: frontend, frontend_port, pad, backend, generation, client_isn, server_isn, seen, state),
+        ),
+        (
+            "Reply<[u8; 16]>",
+            fields!(Reply6: frontend, frontend_port, pad, backend, generation, client_isn, server_isn, seen, state),
+        ),
+        ("RouteStats", fields!(RouteStats: packets, bytes, new_flows, reply_packets, reply_bytes)),
+        ("TrafficStats", fields!(TrafficStats: packets, bytes, reply_packets, reply_bytes)),
+        ("VerdictStats", fields!(VerdictStats: packets)),
+        ("UpstreamMark", fields!(UpstreamMark: route, backend)),
+        ("Refusals", fields!(Refusals: second, sent)),
+        ("RouteNames", fields!(RouteNames: digest, namespace, gateway, route)),
+        ("Settings", fields!(Settings: now, stale_after, hash_seed, listeners, refusals, pad)),
+    ];
+    for (name, (size, fields)) in expected {
+        let found = structs.get(name).unwrap_or_else(|| panic!("no struct {name} in the BTF"));
+        assert_eq!(found.size, size, "{name}");
+        let named: Vec<_> = found.fields.iter().map(|(name, at)| (name.as_str(), *at)).collect();
+        assert_eq!(named, fields, "{name}");
+    }
+}
+
+#[test]
+fn numbers_and_labels_of_verdicts_stay() {
+    let known = [
+        "not_ours",
+        "not_ip",
+        "truncated",
+        "fragment",
+        "extension_headers",
+        "other_protocol",
+        "syn_ack",
+        "kernel",
+        "agent",
+        "local",
+        "refused",
+        "dropped",
+        "backend_dead",
+        "no_state",
+        "refusal_limited",
+        "refused_silently",
+        "no_candidate",
+        "flows_full",
+        "replies_full",
+        "ring_missing",
+        "stale",
+        "rewrite_failed",
+        "reply",
+        "agent_reply",
+        "egress_not_ours",
+    ];
+    let labels: Vec<_> = Verdict::ALL.iter().map(|verdict| verdict.label()).collect();
+    assert_eq!(labels, known, "new verdicts are appended, here and there");
+}
