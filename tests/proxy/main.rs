@@ -17,6 +17,7 @@ mod pool;
 mod refusals;
 mod stage;
 mod stats;
+mod storm;
 mod swaps;
 mod timeouts;
 mod upgrade;
