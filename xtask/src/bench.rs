@@ -3,10 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{
-    exec::{cargo, need_root, show},
-    setup,
-};
+use crate::exec::{cargo, show};
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -17,17 +14,13 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Nanoseconds per packet, by `BPF_PROG_TEST_RUN` (as root)
-    Packet,
+    /// Resolving, planning, rings and picks: what a change costs before the kernel hears of it
+    Model,
 }
 
 /// Measures.
 pub fn command(args: &Args) -> Result<()> {
     match args.what {
-        What::Packet => {
-            need_root("measuring the packet path")?;
-            setup::to_run()?;
-            show(&mut cargo(&["run", "--release", "--package", "gateway-tests", "--bin", "packet-bench"]))
-        }
+        What::Model => show(&mut cargo(&["bench", "--package", "gateway-model", "--bench", "model"])),
     }
 }
