@@ -78,13 +78,14 @@ fn assign_routes(size: u32, seed: u64, routes: &[&RingRoute]) -> Vec<Vec<u32>> {
     won
 }
 
-/// Exact shares of the slots by largest remainder; equal remainders go to the name that comes first.
+/// Exact shares of the slots by largest remainder; equal remainders go to the name that comes first. Routes that
+/// would be left without a slot come before the others: a weight above 0 is not to mean nothing.
 fn route_quotas(size: u32, routes: &[&RingRoute]) -> Vec<Quota> {
     let sum: u64 = routes.iter().map(|route| u64::from(route.weight.hundredths())).sum();
     let exact = |route: &RingRoute| u64::from(route.weight.hundredths()) * u64::from(size);
     let mut counts: Vec<u32> = routes.iter().map(|route| (exact(route) / sum) as u32).collect();
     let mut order: Vec<usize> = (0..routes.len()).collect();
-    order.sort_by_key(|index| std::cmp::Reverse(exact(routes[*index]) % sum));
+    order.sort_by_key(|index| (counts[*index] > 0, std::cmp::Reverse(exact(routes[*index]) % sum)));
     let missing = size - counts.iter().sum::<u32>();
     for index in order.into_iter().take(missing as usize) {
         counts[index] += 1;

@@ -50,6 +50,18 @@ fn checked(size: u32, seed: u64, routes: &[RingRoute]) -> Ring {
     ring
 }
 
+#[test]
+fn the_smallest_weight_has_a_slot() {
+    for hundredths in 1..=5 {
+        let ring = checked(
+            4_096,
+            7,
+            &[route("(1.0.3)", 10_000 - hundredths, 0..2), route("(2.0.1)", hundredths, 2..3)],
+        );
+        assert!(ring.shares().contains_key(&RouteName("(2.0.1)".to_owned())), "{hundredths}");
+    }
+}
+
 /// Slots that moved beyond those that had to, in parts of the ring.
 fn excess(old: &Ring, new: &Ring, must: f64) -> f64 {
     count_moved(old, new) as f64 / new.slots.len() as f64 - must
