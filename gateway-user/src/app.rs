@@ -46,6 +46,7 @@ fn allow_many_connections() {
 /// # Errors
 /// Where something cannot be removed; calling it again goes on from there.
 pub fn uninstall(pin_dir: &Path) -> anyhow::Result<String> {
+    let is_running = succession::is_running(pin_dir);
     let removed = dataplane::uninstall(pin_dir)?;
     let dataplane::Removed { links, maps, rings, local_routes, cgroup } = &removed;
     if removed == dataplane::Removed::default() {
@@ -58,5 +59,8 @@ pub fn uninstall(pin_dir: &Path) -> anyhow::Result<String> {
     )];
     lines.extend(local_routes.iter().map(|address| format!("Removed the local route to {address}.\n")));
     lines.extend(cgroup.iter().map(|cgroup| format!("Removed the cgroup {}.\n", cgroup.display())));
+    if is_running {
+        lines.push("An agent still runs, and has lost the kernel: stop it, or start it anew.\n".to_owned());
+    }
     Ok(lines.concat())
 }

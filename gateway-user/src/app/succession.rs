@@ -56,6 +56,12 @@ pub(super) fn name_of(pin_dir: &Path) -> io::Result<String> {
     Ok(format!("weir-agent-{:x}-{:x}", folder.dev(), folder.ino()))
 }
 
+/// Whether an agent of this network namespace runs on `pin_dir`.
+pub(super) fn is_running(pin_dir: &Path) -> bool {
+    let name = name_of(pin_dir).and_then(|name| unix::SocketAddr::from_abstract_name(name));
+    name.and_then(|name| unix::UnixStream::connect_addr(&name)).is_ok()
+}
+
 /// Takes the name, or connects to who has it.
 pub(super) async fn claim(name: &str) -> anyhow::Result<Claim> {
     let deadline = Instant::now() + PATIENCE;

@@ -23,7 +23,12 @@ impl Control {
         let attachments = self.call(|dataplane| dataplane.attachments()).await.unwrap_or_default();
         let tick_error =
             self.ticks().and_then(|ticks| ticks.borrow().error.as_ref().map(ToString::to_string));
-        let trouble = self.trouble.clone().or(tick_error);
+        let detached =
+            attachments.iter().find(|attachment| attachment.ingress == Ingress::Absent).map(|one| {
+                let reason = one.reason.as_deref().unwrap_or("nothing is attached");
+                format!("interface {}: {reason}", one.interface)
+            });
+        let trouble = self.trouble.clone().or(tick_error).or(detached);
         let resolved = &self.desired.resolved;
         // While a successor takes over, this agent still serves what it has.
         let is_in_force = self.in_force > 0 && self.in_force == self.desired.generation;
