@@ -26,5 +26,5 @@ pub use lab::{Lab, LabPlan};
 pub use name::Name;
 pub use netns::Netns;
 pub use teardown::take_down;
-pub use wait::{Beat, came_true, wait_until};
+pub use wait::{Beat, came_true, let_pass, wait_until};
 pub use workload::Workload;

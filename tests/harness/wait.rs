@@ -31,6 +31,12 @@ pub fn came_true(deadline: Duration, mut condition: impl FnMut() -> bool) -> boo
     }
 }
 
+/// Lets time pass: only where time itself is what a test is about (an idle time-out, a peer that is slow). For
+/// anything else there is a condition to wait for.
+pub fn let_pass(time: Duration) {
+    thread::sleep(time);
+}
+
 /// A rhythm: what is done in it is begun at even distances, however long each takes.
 #[derive(Debug)]
 pub struct Beat {

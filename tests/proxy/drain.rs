@@ -52,7 +52,7 @@ fn a_request_under_way_ends_and_its_connection_closes() {
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     crate::stage::wait("the request is under way", || backend.seen().len() == 1);
     let drained = drain(&stage, PATIENCE);
-    std::thread::sleep(Duration::from_millis(600));
+    gateway_tests::let_pass(Duration::from_millis(600));
     assert!(drained.try_recv().is_err(), "not while a request is under way");
     tell.send(()).unwrap();
     let response = client.response();

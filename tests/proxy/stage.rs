@@ -1,11 +1,6 @@
 //! A proxy with a table of a test's own. Its listener's address is the frontend.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use gateway_model::{
     condition::Condition,
@@ -96,11 +91,7 @@ impl Stage {
 
 /// Waits until something is so.
 pub fn wait(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "never came: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    gateway_tests::wait_until(PATIENCE, what, is_so);
 }
 
 /// A gateway with routes of these names, weights in hundredths of a percent, and endpoints.

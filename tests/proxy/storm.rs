@@ -73,7 +73,7 @@ fn clients_and_endpoints_that_break_off_anywhere_leave_nothing_behind() {
             let addresses: Vec<SocketAddr> =
                 backends.iter().map(|backend| backend.address).filter(|_| dice.below(3) > 0).collect();
             stage.serve(gateway(&[("a", weight, &addresses), ("b", 10_000 - weight, &[steady.address])]));
-            thread::sleep(Duration::from_millis(3));
+            gateway_tests::let_pass(Duration::from_millis(3));
         }
     });
     stage.serve(gateway(&[("b", 10_000, &[steady.address])]));

@@ -34,7 +34,7 @@ fn a_head_that_trickles_in_is_408_after_its_time_however_busy_it_is() {
     let mut writer = client.stream().try_clone().unwrap();
     let trickle = std::thread::spawn(move || {
         while writer.write_all(b"X: y\r\n").is_ok() && began.elapsed() < Duration::from_secs(20) {
-            std::thread::sleep(Duration::from_millis(20));
+            gateway_tests::let_pass(Duration::from_millis(20));
         }
     });
     assert_eq!(client.response().status, 408);
@@ -67,7 +67,7 @@ fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let stage = stage(&backend, Timeouts { idle: SHORT, ..Timeouts::default() });
     let mut client = stage.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    std::thread::sleep(SHORT * 3);
+    gateway_tests::let_pass(SHORT * 3);
     tell.send(()).unwrap();
     assert_eq!(client.response().text(), "a");
     let idle = Instant::now();
@@ -82,7 +82,7 @@ fn a_body_that_pauses_for_too_long_is_408_and_a_slow_one_is_not() {
     let mut client = stage.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
     for _ in 0..10 {
-        std::thread::sleep(SHORT / 4);
+        gateway_tests::let_pass(SHORT / 4);
         client.send("x");
     }
     assert_eq!(

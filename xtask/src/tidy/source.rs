@@ -28,8 +28,11 @@ impl Source {
         })
     }
 
-    /// Number of the line at which the tests begin; one past the end where there are none.
+    /// Number of the line at which the tests begin: the first of a `tests.rs`, one past the end where there are none.
     pub fn tests_begin(&self) -> usize {
+        if self.path.ends_with("/tests.rs") {
+            return 1;
+        }
         let lines: Vec<_> = self.text.lines().collect();
         let begins = |pair: &[&str]| {
             pair[0].trim() == "#[cfg(test)]"
