@@ -10,24 +10,28 @@ pub struct Sum(u64);
 impl Sum {
     /// Adds a 32-bit word.
     #[inline(always)]
+    #[must_use]
     pub const fn word(self, word: u32) -> Self {
         Self(self.0 + word as u64)
     }
 
     /// Adds a 16-bit word.
     #[inline(always)]
+    #[must_use]
     pub const fn half(self, half: u16) -> Self {
         Self(self.0 + half as u64)
     }
 
     /// Takes `old` out and `new` in.
     #[inline(always)]
+    #[must_use]
     pub const fn replace_word(self, old: u32, new: u32) -> Self {
         self.word(!old).word(new)
     }
 
     /// Takes `old` out and `new` in.
     #[inline(always)]
+    #[must_use]
     pub const fn replace_half(self, old: u16, new: u16) -> Self {
         self.half(!old).half(new)
     }

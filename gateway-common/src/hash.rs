@@ -1,7 +1,7 @@
 //! The flow hash: which slot of a ring a flow falls into. A pure function of the tuple and the cluster's
 //! seed, so that every node, and user space, come to the same slot.
 //!
-//! Two rounds of multiply and fold with the constants of MurmurHash3's 64-bit finalizer (Appleby, public domain):
+//! Two rounds of multiply and fold with the constants of `MurmurHash3`'s 64-bit finalizer (Appleby, public domain):
 //! a handful of instructions for the JIT, and no structure left in the low bits, which pick the slot.
 
 const K1: u64 = 0xff51_afd7_ed55_8ccd;

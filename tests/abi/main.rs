@@ -1,6 +1,8 @@
 //! What user space and the kernel must agree on: the layouts of the maps, as the object's BTF has them, and the
 //! verdicts. `bpftool map dump` shows these names; a change here is a change of `ABI_VERSION`.
 
+#![allow(clippy::unwrap_used, reason = "what surprises a test is to end it, in helpers as well")]
+
 use std::collections::BTreeMap;
 
 use aya_obj::{Map, Object, maps::PinningType};

@@ -13,7 +13,7 @@ pub struct Settings {
     pub stale_after: u32,
     /// Seed of the flow hash; the same on every node of a cluster.
     pub hash_seed: u32,
-    /// Number of L7 listeners per address family in AGENT_SOCKETS; 0 while no agent listens.
+    /// Number of L7 listeners per address family in `AGENT_SOCKETS`; 0 while no agent listens.
     pub listeners: u32,
     /// Refusals (RST, ICMP) allowed per second and CPU.
     pub refusals: u32,

@@ -42,7 +42,7 @@ pub struct VerdictStats {
     pub packets: u64,
 }
 
-/// Value of `UPSTREAM_MARK`, the sk_storage of an upstream connection: whose packets these are.
+/// Value of `UPSTREAM_MARK`, the `sk_storage` of an upstream connection: whose packets these are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct UpstreamMark {

@@ -58,7 +58,7 @@ pub(super) fn name_of(pin_dir: &Path) -> io::Result<String> {
 
 /// Whether an agent of this network namespace runs on `pin_dir`.
 pub(super) fn is_running(pin_dir: &Path) -> bool {
-    let name = name_of(pin_dir).and_then(|name| unix::SocketAddr::from_abstract_name(name));
+    let name = name_of(pin_dir).and_then(unix::SocketAddr::from_abstract_name);
     name.and_then(|name| unix::UnixStream::connect_addr(&name)).is_ok()
 }
 
