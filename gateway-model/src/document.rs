@@ -88,3 +88,6 @@ fn scalar_to_json(text: &str, quoted: bool) -> serde_json::Value {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,8 +192,10 @@ impl Tickets {
 
     /// Tickets of everybody where that is cheap; else of those who ask for a slot early.
     fn collect(size: u32, slots: &[u32], contenders: &[Contender]) -> Self {
+        // A ticket of everybody costs about three times what it costs to find that a slot is not among `slots`.
         let pairs = slots.len() as u64 * contenders.len() as u64;
-        let sparse = contenders[0].slowness == 0 && pairs > TICKETS_PER_SLOT * u64::from(size);
+        let many = contenders.len() as u64 > 2 * TICKETS_PER_SLOT;
+        let sparse = contenders[0].slowness == 0 && many && 3 * pairs > TICKETS_PER_SLOT * u64::from(size);
         if sparse {
             Self::of_the_early(size, slots, contenders)
         } else {
