@@ -158,7 +158,14 @@ fn note<F: Family>(
         Reason::Old if !is_dead && (claim == Claim::Established || claim == Claim::Nowhere) => {
             note_old(visit, key, step.id);
         }
-        _ => {}
+        Reason::Ask
+        | Reason::New
+        | Reason::Settled
+        | Reason::Known
+        | Reason::Handshake
+        | Reason::Old
+        | Reason::Stray
+        | Reason::Stale => {}
     }
     true
 }

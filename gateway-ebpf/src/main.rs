@@ -7,6 +7,12 @@
 #![feature(asm_experimental_arch)]
 // The packet path is one function to the verifier: a call that is not inlined costs 8 ns.
 #![allow(clippy::inline_always)]
+// A key given by value is copied to the stack, of which there are 512 bytes.
+#![allow(clippy::needless_borrows_for_generic_args)]
+// The macros of aya hand contexts over by value.
+#![allow(clippy::needless_pass_by_value)]
+// Lengths of packets and headers: 64 KiB at most.
+#![allow(clippy::cast_possible_wrap)]
 
 mod answer;
 mod count;

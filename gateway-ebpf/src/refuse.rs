@@ -107,6 +107,7 @@ unsafe impl<F: Family> Answer for Reset<F> {}
 /// acknowledges everything that came.
 #[inline(always)]
 fn reset<H: Hook, F: Family>(hook: &H, packet: &Packet<F>, segment: Segment) -> Result<(), Failed> {
+    const OFFSET_IN_WORDS: u8 = (tcp::HEADER / 4) as u8;
     let (sequence, acknowledged, flags) = if segment.has(tcp::ACK) {
         (segment.acknowledged, 0, tcp::RST)
     } else {
@@ -114,7 +115,6 @@ fn reset<H: Hook, F: Family>(hook: &H, packet: &Packet<F>, segment: Segment) -> 
         let length = payload as u32 + u32::from(segment.has(tcp::SYN)) + u32::from(segment.has(tcp::FIN));
         (0, segment.sequence.wrapping_add(length), tcp::RST | tcp::ACK)
     };
-    const OFFSET_IN_WORDS: u8 = (tcp::HEADER / 4) as u8;
     let ports = u32::from(packet.destination_port) | (u32::from(packet.source_port) << 16);
     let state = u32::from_ne_bytes([OFFSET_IN_WORDS << 4, flags, 0, 0]);
     let (source, destination) = (packet.destination, packet.source);
