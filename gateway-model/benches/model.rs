@@ -44,8 +44,10 @@ fn least<T>(rounds: u32, mut run: impl FnMut() -> T) -> Duration {
             black_box(run());
             calls += 1;
             // Reading the clock is dear: seldom where calls are cheap.
-            if (calls % 1_000 == 0 || calls < 20) && cpu_time() - start > Duration::from_millis(100) {
-                return (cpu_time() - start) / calls;
+            if (calls % 1_000 == 0 || calls < 20)
+                && cpu_time().saturating_sub(start) > Duration::from_millis(100)
+            {
+                return cpu_time().saturating_sub(start) / calls;
             }
         }
     };
