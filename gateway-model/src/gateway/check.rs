@@ -106,6 +106,20 @@ fn check_level(gateway: &Gateway, kind: PortType, findings: &mut Vec<Finding>) {
             .at(place),
         );
     }
+    if let Some((host, place)) = gateway.virtual_hosts.first()
+        && gateway.level == Level::Kernel
+    {
+        findings.push(
+            Finding::error(
+                "level-kernel",
+                format!(
+                    "virtual host `{host}` is found by a request, and `level: kernel` never looks at one"
+                ),
+                "remove the host, or write `level: auto`",
+            )
+            .at(place),
+        );
+    }
 }
 
 fn check_route(gateway: &Gateway, route: &super::Route, findings: &mut Vec<Finding>) {
