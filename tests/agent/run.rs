@@ -20,6 +20,18 @@ fn an_agent_that_is_gone_leaves_l4_in_place_until_it_is_uninstalled() {
 }
 
 #[test]
+fn an_agent_that_has_lost_the_kernel_is_not_ready_and_whoever_took_it_is_told() {
+    let shop = Shop::open("lost", &["1.0.3"]);
+    let said = shop.agent.uninstall().unwrap();
+    assert!(said.contains("An agent still runs"), "{said}");
+    // It looks at what is attached each 10 s.
+    wait_until(4 * SOON, "it says that it is not ready", || {
+        let (status, text) = shop.agent.fetch("/readyz").unwrap();
+        status == 503 && text.contains("interface up0")
+    });
+}
+
+#[test]
 fn a_killed_agent_s_successor_adopts_what_it_finds() {
     let mut shop = Shop::open("adopt", &["1.0.3", "2.0.1"]);
     shop.agent.cli(&["weight", "foo-tcp", "(1.0.3)=0%", "(2.0.1)=100%"]).unwrap();
