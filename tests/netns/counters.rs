@@ -68,9 +68,13 @@ fn datagrams_are_counted_per_route_and_endpoint() {
             ask_udp(&socket, word).unwrap();
         }
     }
-    let up = wire.sum(|flow| flow.to.port() == PORT);
-    let down = wire.sum(|flow| flow.from.port() == PORT);
-    assert_eq!((up.packets, down.packets), (6, 6));
+    let up = || wire.sum(|flow| flow.to.port() == PORT);
+    let down = || wire.sum(|flow| flow.from.port() == PORT);
+    // An answer may reach its socket before the capture has read it.
+    wait_until(Duration::from_secs(10), "the capture has seen all datagrams", || {
+        (up().packets, down().packets) == (6, 6)
+    });
+    let (up, down) = (up(), down());
     let stats = node.stats();
     let route = &stats.routes[0].traffic;
     assert_eq!((route.packets, route.bytes, route.new_flows), (up.packets, up.bytes, 2));
