@@ -3,7 +3,10 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::exec::{cargo, show};
+use crate::{
+    exec::{cargo, need_root, show},
+    setup,
+};
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -14,6 +17,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Nanoseconds per packet, by `BPF_PROG_TEST_RUN` (as root)
+    Packet,
     /// Resolving, planning, rings and picks: what a change costs before the kernel hears of it
     Model,
 }
@@ -21,6 +26,13 @@ enum What {
 /// Measures.
 pub fn command(args: &Args) -> Result<()> {
     match args.what {
+        What::Packet => {
+            need_root("measuring the packet path")?;
+            setup::to_run()?;
+            // The kernel programs are the same in every profile.
+            let packets = ["test", "--package", "gateway-tests", "--test", "packet", "--"];
+            show(cargo(&packets).args(["--ignored", "--nocapture", "speed"]))
+        }
         What::Model => show(&mut cargo(&["bench", "--package", "gateway-model", "--bench", "model"])),
     }
 }
