@@ -62,7 +62,6 @@ fn cache_dir() -> Option<PathBuf> {
 
 /// Runs cargo; returns the path of the object.
 fn build(root: &Path, target_dir: &Path, linker: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let features = if env::var_os("CARGO_FEATURE_EBPF_LOG").is_some() { "log" } else { "" };
     let architecture = env::var("CARGO_CFG_TARGET_ARCH")?;
     let flags = [
         format!("--cfg=bpf_target_arch=\"{architecture}\""),
@@ -74,7 +73,7 @@ fn build(root: &Path, target_dir: &Path, linker: &Path) -> Result<PathBuf, Box<d
     cargo
         .current_dir(root)
         .args(["build", "--package", "gateway-ebpf", "--release", "--target", TARGET])
-        .args(["-Z", "build-std=core", "--features", features, "--target-dir"])
+        .args(["-Z", "build-std=core", "--target-dir"])
         .arg(target_dir)
         // Unstable flags on the stable toolchain: there is no prebuilt `core` for this target.
         .env("RUSTC_BOOTSTRAP", "1")

@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use aya::{
@@ -38,6 +39,15 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// The program's name.
+    fn program(self) -> &'static str {
+        match self {
+            Self::Xdp => "weir_xdp",
+            Self::Ingress => "weir_ingress",
+            Self::Egress => "weir_egress",
+        }
+    }
+
     /// What the hook returns for an action.
     fn action(self, action: Action) -> u32 {
         const TCX_NEXT: u32 = u32::MAX;
@@ -71,6 +81,7 @@ pub struct Kernel {
     settings: Settings,
     /// Packets per verdict up to now.
     counted: Vec<u64>,
+    loaded: Vec<Hook>,
 }
 
 impl Kernel {
@@ -91,19 +102,13 @@ impl Kernel {
         for (name, size) in sizes {
             loader.map_max_entries(name, *size);
         }
-        let mut object =
-            loader.load(OBJECT).expect("loading BPF programs needs root and kernel 5.15 or later");
-        let xdp: &mut Xdp = object.program_mut("weir_xdp").unwrap().try_into().unwrap();
-        xdp.load().unwrap();
-        for name in ["weir_ingress", "weir_egress"] {
-            let classifier: &mut SchedClassifier = object.program_mut(name).unwrap().try_into().unwrap();
-            classifier.load().unwrap();
-        }
+        let object = loader.load(OBJECT).expect("loading BPF programs needs root and kernel 5.15 or later");
         let mut kernel = Self {
             object,
             rings: Vec::new(),
             settings: Settings::default(),
             counted: vec![0; Verdict::ALL.len()],
+            loaded: Vec::new(),
         };
         kernel.settings(Settings { now: 1000, refusals: 1000, hash_seed: 7, ..Settings::default() });
         kernel
@@ -209,6 +214,7 @@ impl Kernel {
     }
 
     fn run_with(&mut self, hook: Hook, frame: &[u8], context: Option<&[u8]>) -> Outcome {
+        self.load(hook);
         let mut out = vec![0; frame.len() + 256];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -218,10 +224,9 @@ impl Kernel {
         };
         let result = match hook {
             Hook::Xdp => {
-                <&Xdp>::try_from(self.object.program("weir_xdp").unwrap()).unwrap().test_run(options)
+                <&Xdp>::try_from(self.object.program(hook.program()).unwrap()).unwrap().test_run(options)
             }
-            Hook::Ingress => self.classifier("weir_ingress").test_run(options),
-            Hook::Egress => self.classifier("weir_egress").test_run(options),
+            Hook::Ingress | Hook::Egress => self.classifier(hook.program()).test_run(options),
         }
         .unwrap_or_else(|error| panic!("{hook:?}, {} bytes: {error}", frame.len()));
         out.truncate(result.data_size_out as usize);
@@ -233,6 +238,35 @@ impl Kernel {
         assert_eq!((counted.len(), total), (1, 1), "one verdict per packet: {counted:?}");
         assert_eq!(result.return_value, hook.action(counted[0].action()), "{hook:?}: {:?}", counted[0]);
         Outcome { verdict: counted[0], bytes: out }
+    }
+
+    /// Time per packet when it runs so many times in a row; the packet is not restored in between.
+    pub fn time(&mut self, hook: Hook, frame: &[u8], repeat: u32) -> Duration {
+        self.load(hook);
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        let result = match hook {
+            Hook::Xdp => {
+                <&Xdp>::try_from(self.object.program(hook.program()).unwrap()).unwrap().test_run(options)
+            }
+            Hook::Ingress | Hook::Egress => self.classifier(hook.program()).test_run(options),
+        };
+        self.counted = self.verdicts();
+        result.unwrap().duration
+    }
+
+    /// Loads the hook's program when it is first needed: the verifier takes most of this suite's time.
+    fn load(&mut self, hook: Hook) {
+        if self.loaded.contains(&hook) {
+            return;
+        }
+        self.loaded.push(hook);
+        let program = self.object.program_mut(hook.program()).unwrap();
+        match hook {
+            Hook::Xdp => <&mut Xdp>::try_from(program).unwrap().load().unwrap(),
+            Hook::Ingress | Hook::Egress => {
+                <&mut SchedClassifier>::try_from(program).unwrap().load().unwrap();
+            }
+        }
     }
 
     fn classifier(&self, name: &str) -> &SchedClassifier {

@@ -8,4 +8,5 @@ mod refuse;
 mod replies;
 mod rewrite;
 mod scene;
+mod speed;
 mod udp;
