@@ -283,7 +283,7 @@ fn same_client_port_to_two_frontends_takes_another_pod_and_is_found_again() {
         scene.kernel.frontend(second, TCP, second_ring, 0);
         // A port whose own slot on the second ring is A's.
         let client =
-            (40_000..).map(|port| scene.client(port)).find(|c| slot_of(*c, second) & 1 == 0).unwrap();
+            (40_000..50_000).map(|port| scene.client(port)).find(|c| slot_of(*c, second) & 1 == 0).unwrap();
         assert_eq!(scene.connect(client, first), A);
         assert_eq!(scene.connect(client, second), B, "A is taken by the other frontend");
         for _ in 0..2 {

@@ -362,12 +362,12 @@ impl Kernel {
     /// Entries of a flow map.
     pub fn entries<K: Pod, V: Pod>(&self, name: &str) -> usize {
         let map: HashMap<&MapData, K, V> = self.object.map(name).unwrap().try_into().unwrap();
-        map.keys().filter(Result::is_ok).count()
+        map.keys().flatten().count()
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Writes frames into a pcap file and returns its path.

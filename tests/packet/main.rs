@@ -1,5 +1,7 @@
 //! The packet path in the kernel, packet by packet, through `BPF_PROG_TEST_RUN`. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "what surprises a test is to end it, in helpers as well")]
+
 mod flows;
 mod frame;
 mod kernel;

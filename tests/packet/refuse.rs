@@ -111,7 +111,7 @@ fn reset_of_a_syn_acknowledges_what_came() {
             ];
             match family {
                 Family::V4 => {
-                    frames.push((1, Frame { options: vec![1; 40], ..Frame::syn(client, frontend, ISN) }))
+                    frames.push((1, Frame { options: vec![1; 40], ..Frame::syn(client, frontend, ISN) }));
                 }
                 Family::V6 => {
                     let extensions = vec![(60, vec![0, 1, 4, 0, 0, 0, 0]); 3];
