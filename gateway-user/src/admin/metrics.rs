@@ -261,3 +261,30 @@ fn labels(gateway: &GatewayStats) -> Labels<'_> {
 fn with<'a>(labels: &Labels<'a>, name: &'static str, value: &'a str) -> Labels<'a> {
     labels.iter().copied().chain([(name, value)]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::admin::views::Latency;
+
+    #[test]
+    fn a_histogram_ends_with_the_infinite_bucket_that_readers_require() {
+        let agent = serde_json::from_value(json!({
+            "version": "", "pid": 1, "uptime_seconds": 0, "generation": 1, "generation_in_force": 1, "ready": true,
+            "phase": "serving", "kernel_error": null, "interfaces": [], "kernel": {}, "gateways": 1, "routes": 1,
+            "findings": [], "paths": {}
+        }));
+        let latency = Latency { buckets: vec![(Some(0.5), 3), (None, 1)], sum: 2.5, count: 4 };
+        let routes = vec![RouteStats { name: "(1.0.3)".to_owned(), latency, ..RouteStats::default() }];
+        let gateways = vec![GatewayStats { name: "foo".to_owned(), routes, ..GatewayStats::default() }];
+        let text = render(agent.unwrap(), StatsView { gateways, ..StatsView::default() });
+        let buckets: Vec<(&str, &str)> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("weir_request_duration_seconds_bucket{le=\""))
+            .filter_map(|rest| Some((rest.split_once('"')?.0, rest.rsplit_once(' ')?.1)))
+            .collect();
+        assert_eq!(buckets, [("0.5", "3"), ("+Inf", "4")], "{text}");
+    }
+}
