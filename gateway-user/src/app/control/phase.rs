@@ -100,8 +100,9 @@ impl Control {
         self.phase = Phase::Serving(kernel);
         self.stored = kept.clone();
         self.desired.kept = kept;
-        self.try_refresh().await?;
-        self.hand_over_listeners().await
+        // Clients first: the proxy still has its table, and connections wait for nobody.
+        self.hand_over_listeners().await?;
+        self.try_refresh().await
     }
 
     /// Where the pins are, for the last words.
