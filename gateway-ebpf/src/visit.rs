@@ -19,6 +19,7 @@ use gateway_common::{
 use crate::{
     family::{Family, V4, V6},
     flow,
+    hook::settings,
     maps::{BACKENDS, RINGS, VISIT4, VISIT6},
     refuse,
     reply::Claim,
@@ -241,7 +242,8 @@ impl<F: Family> Visit<F> {
     /// Whether there was no heartbeat of the agent for too long. Asked for new flows only: it reads a clock.
     #[inline(always)]
     pub fn is_stale(&self) -> bool {
-        self.stale_after != 0 && refuse::seconds().saturating_sub(self.now) > self.stale_after
+        let heartbeat = self.now.wrapping_add(settings().paused);
+        self.stale_after != 0 && refuse::seconds().saturating_sub(heartbeat) > self.stale_after
     }
 
     /// The id in the candidate slot number `attempt`, NONE if there is no ring; number 0 is the flow's own slot.

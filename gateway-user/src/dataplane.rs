@@ -119,6 +119,8 @@ pub struct Dataplane {
     scans: u64,
     scanned: u32,
     followed: u32,
+    /// Interfaces, addresses or routes have changed, and not everything has followed.
+    network_changed: bool,
 }
 
 impl Dataplane {
@@ -135,6 +137,7 @@ impl Dataplane {
     /// # Errors
     /// The first write that failed. What was written before it is consistent; the next call goes on from there.
     pub fn apply(&mut self, plan: &L4Plan) -> Result<Applied, Error> {
+        let now = self.seconds();
         let (reach, netlink) = (&mut self.reach, &mut self.netlink);
         let mut ask = |address: SocketAddr| reach.get(netlink, address.ip());
         let mut desired = Desired::resolve(plan, self.plan.as_ref(), &mut self.shadow, &mut ask)?;
@@ -144,7 +147,7 @@ impl Dataplane {
             pins: &self.pins,
             shadow: &mut self.shadow,
             ring_flags: self.ring_flags,
-            now: seconds(),
+            now,
             scan: self.scans,
             written: Written::default(),
         };
@@ -163,7 +166,7 @@ impl Dataplane {
     /// # Errors
     /// The first step that failed; the next tick tries again.
     pub fn tick(&mut self) -> Result<Ticked, Error> {
-        let now = seconds();
+        let now = self.seconds();
         self.settings.now = now;
         self.write_settings()?;
         let network_changed = self.follow_network(now)?;
@@ -175,7 +178,10 @@ impl Dataplane {
             self.scan = Some(Scan::begin(self.scans, now));
         }
         if let Some(mut scan) = self.scan.take() {
-            if scan.step(&self.maps, &Judge::new(&self.shadow, &self.options.idle, now))? {
+            if scan.step(
+                &self.maps,
+                &Judge::new(&self.shadow, &self.options.idle, now, self.settings.hash_seed),
+            )? {
                 self.scanned = now;
                 self.finish_scan(&scan, now, &mut ticked)?;
             } else {
@@ -236,6 +242,11 @@ impl Dataplane {
         self.links.attachments()
     }
 
+    /// The packet path's clock.
+    fn seconds(&self) -> u32 {
+        monotonic().saturating_sub(self.settings.paused)
+    }
+
     fn write_settings(&self) -> Result<(), Error> {
         self.maps.settings.set(&0, &self.settings).map_err(Error::map("SETTINGS", "write"))
     }
@@ -252,7 +263,7 @@ fn in_force(plan: &L4Plan, previous: Option<&L4Plan>, rejected: &[(GatewayKey, E
     plan
 }
 
-/// Seconds of `CLOCK_MONOTONIC`, the packet path's clock.
-fn seconds() -> u32 {
+/// Seconds of `CLOCK_MONOTONIC`.
+fn monotonic() -> u32 {
     rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec.cast_unsigned() as u32
 }

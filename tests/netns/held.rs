@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gateway_model::key::Protocol;
@@ -251,4 +251,46 @@ fn slots_settle_once_the_window_is_over_and_nobody_lives_elsewhere() {
     node.tick();
     assert!(asking(&mut node) > 0);
     held.speak().unwrap();
+}
+
+#[test]
+fn a_silent_connection_outlives_the_window_of_the_slot_that_it_fell_into() {
+    let (lab, _servers, shop) = lab("silent");
+    let window = Duration::from_secs(1);
+    let mut node =
+        Node::open_with(&lab, |options| weir::dataplane::Options { drain_window: window, ..options });
+    node.apply(&shop);
+    let asking = |node: &mut Node| -> usize {
+        node.with(|dataplane| dataplane.dump().unwrap().rings.iter().map(|ring| ring.asking).sum())
+    };
+    node.tick_until(Duration::from_secs(20), "all slots settle", |node, _| asking(node) == 0);
+    let held: Vec<Held> =
+        frontends(&lab).iter().map(|to| Held::open(&lab.client().netns, *to, 20, 20).unwrap()).collect();
+    node.apply(&shop.weights(&[0, 100]));
+    let others_settle = |node: &mut Node, _| asking(node) <= 40;
+    node.tick_until(Duration::from_secs(20), "the slots without connections settle", others_settle);
+    node.tick();
+    node.tick();
+    assert_unbroken(&held, "after the window");
+}
+
+#[test]
+fn an_agent_away_for_longer_than_the_idle_time_costs_no_connection() {
+    let (lab, _servers, shop) = lab("away");
+    let idle = weir::dataplane::IdleTimes { established: 5, ..weir::dataplane::IdleTimes::default() };
+    let mut node = Node::open_with(&lab, |options| weir::dataplane::Options { idle, ..options });
+    node.apply(&shop);
+    let held: Vec<Held> =
+        frontends(&lab).iter().map(|to| Held::open(&lab.client().netns, *to, 20, 10).unwrap()).collect();
+    assert_unbroken(&held, "before");
+    node.die();
+    let died = Instant::now();
+    gateway_tests::wait_until(Duration::from_secs(20), "nobody notes who still talks", || {
+        died.elapsed() > Duration::from_secs(8)
+    });
+    node.start();
+    node.apply(&shop);
+    node.tick();
+    node.tick();
+    assert_unbroken(&held, "after the scan of the next agent");
 }

@@ -6,8 +6,8 @@ use super::pod;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// The agent's heartbeat: seconds of `CLOCK_MONOTONIC`, written once a second. Also the packet path's
-    /// coarse clock for "last seen": no clock is read per packet.
+    /// The packet path's coarse clock for "last seen", written once a second: no clock is read per packet. It stands
+    /// still while no agent runs, so that connections do not look idle for as long as the agent was away.
     pub now: u32,
     /// Without a heartbeat for this many seconds new connections go to the kernel; 0 switches that off.
     pub stale_after: u32,
@@ -17,8 +17,8 @@ pub struct Settings {
     pub listeners: u32,
     /// Refusals (RST, ICMP) allowed per second and CPU.
     pub refusals: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Seconds by which `now` is behind `CLOCK_MONOTONIC`: `now + paused` is the agent's last heartbeat.
+    pub paused: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 24);

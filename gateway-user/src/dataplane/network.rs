@@ -41,7 +41,10 @@ impl Dataplane {
 
     /// Follows interfaces and routes; true where anything changed.
     pub(super) fn follow_network(&mut self, now: u32) -> Result<bool, Error> {
-        let changed = self.watch.take_changes().map_err(Error::routing("watch interfaces and routes"))?;
+        let failed = Error::routing("watch interfaces and routes");
+        // What could not be followed is still to be followed at the next tick.
+        self.network_changed |= self.watch.take_changes().map_err(failed)?;
+        let changed = self.network_changed;
         // A link that somebody detached by force sends no message.
         if changed || now.saturating_sub(self.followed) >= 10 {
             self.followed = now;
@@ -53,6 +56,7 @@ impl Dataplane {
                 self.apply(&plan)?;
             }
         }
+        self.network_changed = false;
         Ok(changed)
     }
 }

@@ -4,14 +4,19 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
+    net::IpAddr,
 };
 
 use aya::Pod;
-use gateway_common::abi::{
-    backend::{FIRST_REAL, NONE, mode},
-    flow::{Flow, Reply4, Reply6},
-    slot::Slot,
+use gateway_common::{
+    abi::{
+        backend::{FIRST_REAL, NONE, mode},
+        flow::{Flow, FlowKey, Reply, ReplyKey, state},
+        slot::Slot,
+    },
+    hash,
 };
+use gateway_model::{key::Protocol, plan::l4};
 
 use super::{
     error::Error,
@@ -52,12 +57,13 @@ pub(super) struct Judge<'a> {
     rings: HashMap<u32, &'a Ring>,
     times: &'a IdleTimes,
     now: u32,
+    hash_seed: u32,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(shadow: &'a Shadow, times: &'a IdleTimes, now: u32) -> Self {
+    pub(super) fn new(shadow: &'a Shadow, times: &'a IdleTimes, now: u32, hash_seed: u32) -> Self {
         let rings = shadow.rings.values().map(|ring| (ring.index, ring)).collect();
-        Self { shadow, rings, times, now }
+        Self { shadow, rings, times, now, hash_seed }
     }
 
     /// Whether `backend` is still the endpoint that it was in `generation`; pseudo-backends always are.
@@ -67,6 +73,26 @@ impl<'a> Judge<'a> {
                 .shadow
                 .live_backend(backend)
                 .is_some_and(|known| known.generation == generation && known.mode != mode::UNUSABLE)
+    }
+
+    /// Whether entries may name slots of a time when the ring had fewer: the flow's slot now may be another.
+    fn has_grown(&self, ring: u32) -> bool {
+        self.rings.get(&ring).is_some_and(|ring| ring.least_slots < ring.slots.len())
+    }
+
+    /// The asking slot that a flow at `backend` falls into, if settling would move it: ring index and slot.
+    fn asking_slot(
+        &self,
+        client: (IpAddr, u16),
+        frontend: (IpAddr, u16),
+        kind: Kind,
+        backend: u32,
+    ) -> Option<(u32, u32)> {
+        let (protocol, number) = if kind == Kind::Udp { (Protocol::Udp, 17) } else { (Protocol::Tcp, 6) };
+        let value = self.shadow.frontends.get(&l4::Frontend { address: frontend.into(), protocol })?;
+        let at = flow_hash(client, frontend, number, self.hash_seed)? & value.ring_mask;
+        let slot = self.slot(value.ring, at)?;
+        (slot.previous != NONE && slot.current != backend).then_some((value.ring, at))
     }
 
     fn slot(&self, ring: u32, slot: u32) -> Option<Slot> {
@@ -83,20 +109,20 @@ enum Fate {
 }
 
 /// The values of the flow tables, seen alike.
-trait Tracked: Pod {
+trait Tracked<K>: Pod {
     /// Judges the entry, and notes in `scan` what it names.
-    fn judge(&self, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate;
+    fn judge(&self, key: &K, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate;
 }
 
-impl Tracked for Flow {
-    fn judge(&self, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
+impl<A> Tracked<FlowKey<A>> for Flow {
+    fn judge(&self, _key: &FlowKey<A>, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
         let alive = judge.is_alive(self.backend, self.generation);
         if is_over(kind, Entry { state: self.state, seen: self.seen, alive }, judge.now, judge.times) {
             return Fate::Remove;
         }
         let slot = judge.slot(self.ring, self.slot).unwrap_or_default();
         let elsewhere = slot.current != self.backend;
-        if kind == Kind::Established && slot.previous == NONE && !elsewhere {
+        if kind == Kind::Established && slot.previous == NONE && !elsewhere && !judge.has_grown(self.ring) {
             // A settled slot sends it there anyway.
             return Fate::Remove;
         }
@@ -110,21 +136,34 @@ impl Tracked for Flow {
 }
 
 macro_rules! reply_is_tracked {
-    ($($reply:ty),+) => {$(
-        impl Tracked for $reply {
-            fn judge(&self, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
+    ($($address:ty),+) => {$(
+        impl Tracked<ReplyKey<$address>> for Reply<$address> {
+            fn judge(
+                &self,
+                key: &ReplyKey<$address>,
+                kind: Kind,
+                judge: &Judge<'_>,
+                scan: &mut Scan,
+            ) -> Fate {
                 let alive = judge.is_alive(self.backend, self.generation);
                 let entry = Entry { state: self.state, seen: self.seen, alive };
                 if is_over(kind, entry, judge.now, judge.times) {
                     return Fate::Remove;
                 }
                 scan.backends.insert(self.backend);
+                if alive && !state::is_closing(self.state) {
+                    let end = |address: $address, port| (IpAddr::from(address), u16::from_be_bytes(port));
+                    let client = end(key.client, key.client_port);
+                    let frontend = end(self.frontend, self.frontend_port);
+                    // `OLD` knows as many flows as it has room for, and none that is silent; this knows all.
+                    scan.held.extend(judge.asking_slot(client, frontend, kind, self.backend));
+                }
                 Fate::Keep
             }
         }
     )+};
 }
-reply_is_tracked!(Reply4, Reply6);
+reply_is_tracked!([u8; 4], [u8; 16]);
 
 impl Scan {
     /// Begins scan `number` at second `now`.
@@ -157,7 +196,8 @@ impl Scan {
     where
         F: Pod,
         R: Pod,
-        V: Tracked,
+        V: Tracked<R>,
+        Flow: Tracked<F>,
     {
         match table {
             0 => self.sweep(&maps.flows, Kind::Established, judge),
@@ -173,12 +213,14 @@ impl Scan {
     fn sweep<K, V>(&mut self, table: &Table<K, V>, kind: Kind, judge: &Judge<'_>) -> io::Result<usize>
     where
         K: Pod,
-        V: Tracked,
+        V: Tracked<K>,
     {
         let mut entries = Vec::new();
         let more = table.next_batch(&mut self.cursor, BATCH, &mut entries)?;
         for (key, value) in &entries {
-            if value.judge(kind, judge, self) == Fate::Remove && still_over(table, key, kind, judge, self)? {
+            if value.judge(key, kind, judge, self) == Fate::Remove
+                && still_over(table, key, kind, judge, self)?
+            {
                 table.remove(key)?;
                 self.expired += 1;
             }
@@ -207,13 +249,32 @@ impl Scan {
     }
 }
 
+/// The packet path's hash of a flow; `None` where the families differ.
+fn flow_hash(client: (IpAddr, u16), frontend: (IpAddr, u16), protocol: u8, seed: u32) -> Option<u32> {
+    let ports = (client.1, frontend.1);
+    match (client.0, frontend.0) {
+        (IpAddr::V4(client), IpAddr::V4(frontend)) => {
+            let [client, frontend] = [client, frontend].map(|address| u32::from_le_bytes(address.octets()));
+            Some(hash::flow4(client, frontend, ports.0, ports.1, protocol, seed))
+        }
+        (IpAddr::V6(client), IpAddr::V6(frontend)) => {
+            let words = |address: std::net::Ipv6Addr| -> [u32; 4] {
+                let all = u128::from_le_bytes(address.octets());
+                std::array::from_fn(|word| (all >> (32 * word)) as u32)
+            };
+            Some(hash::flow6(words(client), words(frontend), ports.0, ports.1, protocol, seed))
+        }
+        _ => None,
+    }
+}
+
 /// A packet may have come since the batch was read.
-fn still_over<K: Pod, V: Tracked>(
+fn still_over<K: Pod, V: Tracked<K>>(
     table: &Table<K, V>,
     key: &K,
     kind: Kind,
     judge: &Judge<'_>,
     scan: &mut Scan,
 ) -> io::Result<bool> {
-    Ok(table.get(key)?.is_some_and(|value| value.judge(kind, judge, scan) == Fate::Remove))
+    Ok(table.get(key)?.is_some_and(|value| value.judge(key, kind, judge, scan) == Fate::Remove))
 }

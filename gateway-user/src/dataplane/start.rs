@@ -11,9 +11,9 @@ use super::{
     load::{self, Pins, Programs},
     maps::Maps,
     mark::Marker,
+    monotonic,
     netlink::{Netlink, Watch},
     reach::ReachCache,
-    seconds,
     shadow::Shadow,
 };
 
@@ -59,9 +59,9 @@ impl Loaded {
             host::enter_cgroup(cgroup)?;
         }
         let maps = Maps::open(&pins.maps)?;
-        let now = seconds();
+        let settings = start_settings(&maps, &options, monotonic())?;
+        let now = settings.now;
         let shadow = Shadow::adopt(&maps, &pins, now)?;
-        let settings = start_settings(&maps, &options, now)?;
         let links =
             Links::open(&pins, &programs, &mut netlink, &options.interfaces, options.cgroup.as_deref())?;
         let mut reach = ReachCache::default();
@@ -85,25 +85,28 @@ impl Loaded {
             scans: 0,
             scanned: now,
             followed: now,
+            network_changed: false,
         })
     }
 }
 
-/// The settings to start with. The seed stays while flows hashed by it may live.
-fn start_settings(maps: &Maps, options: &Options, now: u32) -> Result<Settings, Error> {
+/// The settings to start with. The seed stays while flows hashed by it may live, and the packet path's clock goes on
+/// from where the last agent left it: nobody was there to note who was still talking.
+fn start_settings(maps: &Maps, options: &Options, monotonic: u32) -> Result<Settings, Error> {
     let old = maps.settings.get(&0).map_err(Error::map("SETTINGS", "read"))?.unwrap_or_default();
     let fresh = old.now == 0;
     let random = || {
         use std::hash::{BuildHasher, RandomState};
-        RandomState::new().hash_one(now) as u32
+        RandomState::new().hash_one(monotonic) as u32
     };
+    let paused = if fresh { 0 } else { monotonic.saturating_sub(old.now) };
     let settings = Settings {
-        now,
+        now: monotonic - paused,
         stale_after: options.stale_after.as_secs() as u32,
         hash_seed: if fresh { options.hash_seed.unwrap_or_else(random) } else { old.hash_seed },
         listeners: old.listeners,
         refusals: options.refusals_per_second,
-        pad: 0,
+        paused,
     };
     maps.settings.set(&0, &settings).map_err(Error::map("SETTINGS", "write"))?;
     Ok(settings)
