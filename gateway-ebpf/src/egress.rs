@@ -14,7 +14,7 @@ use gateway_common::{
 use crate::{
     count::{self, Amount},
     family::{Family, V4, V6},
-    flow::stamp,
+    flow::{stamp, take},
     hook::{End, Hook, settings},
     maps::BACKENDS,
     packet::{self, Network, Packet, ReadIp, Segment},
@@ -87,9 +87,9 @@ fn tcp_reply<F: Family>(packet: &Packet<F>, segment: Segment, now: u32) -> Optio
         // SAFETY: a live entry; racing writers of single words are harmless.
         let reply = unsafe { &mut *reply };
         stamp(&mut reply.seen, now);
-        let bits = server_bits(segment);
-        if bits & !reply.state != 0 {
-            reply.state |= bits;
+        let (before, bits) = (reply.state, server_bits(segment));
+        take(&mut reply.state, bits);
+        if reply.state != before {
             mark::<F>(&flow_key(packet, reply), bits);
         }
         return Some(reply);
@@ -176,9 +176,9 @@ fn shake<F: Family>(key: &FlowKey<F::Bytes>, server_isn: u32) {
 fn mark<F: Family>(key: &FlowKey<F::Bytes>, bits: u32) {
     if let Some(flow) = F::flows().get_ptr_mut(key) {
         // SAFETY: a live entry; racing writers of single words are harmless.
-        unsafe { (*flow).state |= bits };
+        take(unsafe { &mut (*flow).state }, bits);
     } else if let Some(old) = F::old().get_ptr_mut(key) {
         // SAFETY: a live entry; racing writers of single words are harmless.
-        unsafe { (*old).state |= bits };
+        take(unsafe { &mut (*old).state }, bits);
     }
 }

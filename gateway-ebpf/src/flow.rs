@@ -30,6 +30,17 @@ pub fn client_bits(flags: u8) -> u32 {
     }
 }
 
+/// Takes the bits of a packet into an entry's state, if they are news. Whatever comes after a RST shows that the end it
+/// was meant for did not believe it (RFC 5961): anybody can forge one, only the ends know its sequence number.
+#[inline(always)]
+pub fn take(state: &mut u32, bits: u32) {
+    let old = *state;
+    let kept = if bits & state::RST == 0 { old & !state::RST } else { old };
+    if kept | bits != old {
+        *state = kept | bits;
+    }
+}
+
 /// Writes "last seen", if it is news: a shared cache line is not dirtied more than once a second.
 #[inline(always)]
 pub fn stamp(seen: &mut u32, now: u32) {
@@ -151,7 +162,10 @@ fn note<F: Family>(
 ) -> bool {
     let is_dead = claim == Claim::Nowhere && verdict == Verdict::BackendDead;
     match step.reason {
-        Reason::New if (visit.asks() || is_candidate) && !is_dead => remember(visit, key, step.id),
+        // A SYN that was turned away is a new one when it comes again.
+        Reason::New if (visit.asks() || is_candidate) && !is_dead && !turns_away(step.id) => {
+            remember(visit, key, step.id);
+        }
         Reason::Proven => return promote(visit, key),
         // The end of the handshake was seen by the reply path alone.
         Reason::Handshake if claim == Claim::Established => return promote(visit, key),
@@ -168,6 +182,12 @@ fn note<F: Family>(
         | Reason::Stale => {}
     }
     true
+}
+
+/// Whether no connection can live at that backend.
+#[inline(always)]
+pub fn turns_away(id: u32) -> bool {
+    id == backend::REFUSE || id == backend::DROP
 }
 
 /// A SYN. One that is repeated, or meets its live connection, goes where that is: the pod knows what to say.
@@ -232,10 +252,7 @@ fn ask<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> Step {
         // SAFETY: a live entry; racing writers of single words are harmless.
         let flow = unsafe { &mut *flow };
         stamp(&mut flow.seen, visit.now);
-        let bits = client_bits(visit.flags);
-        if bits & !flow.state != 0 {
-            flow.state |= bits;
-        }
+        take(&mut flow.state, client_bits(visit.flags));
         return Step::entry(Reason::Known, flow);
     }
     // SAFETY: read once, at once.
@@ -293,9 +310,7 @@ fn note_old<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>, id: u32) {
         let old = unsafe { &mut *old };
         if old.backend == id {
             stamp(&mut old.seen, visit.now);
-            if bits & !old.state != 0 {
-                old.state |= bits;
-            }
+            take(&mut old.state, bits);
             return;
         }
     }

@@ -12,7 +12,7 @@ use gateway_common::{
 
 use crate::{
     family::Family,
-    flow::{client_bits, stamp},
+    flow::{client_bits, stamp, take},
     maps::BACKENDS,
     visit::{ANY_GENERATION, Visit, endpoint},
 };
@@ -76,10 +76,7 @@ pub fn is_settled<F: Family>(visit: &Visit<F>) -> bool {
         return false;
     }
     stamp(&mut reply.seen, visit.now);
-    let bits = client_bits(visit.flags);
-    if bits & !reply.state != 0 {
-        reply.state |= bits;
-    }
+    take(&mut reply.state, client_bits(visit.flags));
     true
 }
 
@@ -142,10 +139,7 @@ impl<F: Family> Visit<F> {
             return Claim::Conflict;
         }
         stamp(&mut reply.seen, self.now);
-        let bits = client_bits(self.flags);
-        if bits & !reply.state != 0 {
-            reply.state |= bits;
-        }
+        take(&mut reply.state, client_bits(self.flags));
         if reply.backend != id || reply.generation != backend.generation {
             // The pod has another route now: count there.
             reply.backend = id;

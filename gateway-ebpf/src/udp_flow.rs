@@ -9,7 +9,7 @@ use gateway_common::{
 
 use crate::{
     family::Family,
-    flow::{is_alive, new_flow, stamp, target},
+    flow::{is_alive, new_flow, stamp, target, turns_away},
     reply::{ANY, Claim},
     visit::{ANY_GENERATION, Steer, Target, Visit, endpoint},
 };
@@ -41,7 +41,8 @@ pub fn steer<F: Steer>(visit: &Visit<F>) -> Target {
         if claim != Claim::Conflict && (claim != Claim::Nowhere || candidate == 0) {
             let is_dead = claim == Claim::Nowhere && verdict == Verdict::BackendDead;
             let is_kept = reason != Reason::Known && (visit.asks() || candidate > 0);
-            if is_kept && !is_dead && claim != Claim::Stale {
+            // A flow that was turned away is a new one when it comes again.
+            if is_kept && !is_dead && claim != Claim::Stale && !turns_away(id) {
                 remember(visit, key, id);
             }
             return target(claim, verdict, id);

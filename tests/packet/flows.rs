@@ -266,6 +266,30 @@ fn end_of_a_connection_is_marked_by_either_side() {
     });
 }
 
+#[test]
+fn rst_that_the_ends_do_not_believe_ends_nothing() {
+    for slot in [settled(B), asking(B, A)] {
+        everywhere(slot, |mut scene| {
+            let (client, frontend, pod) = (scene.client(40_000), scene.frontend(), scene.pod(B));
+            scene.connect(client, frontend);
+            let data = scene.data(client, frontend);
+            let rst = Frame { transport: with_flags(&data, tcp::RST), ..data.clone() };
+            let states = |scene: &Scene| {
+                let flow = scene.kernel.flow("FLOWS", client, frontend).map_or(0, |flow| flow.state);
+                [scene.kernel.reply("REPLIES", client, pod).unwrap().2, flow].map(|s| s & state::RST != 0)
+            };
+            let is_asking = slot.previous != backend::NONE;
+            assert_eq!(scene.send(&rst), Ok(B));
+            assert_eq!(states(&scene), [true, is_asking]);
+            assert_eq!(scene.send(&data), Ok(B));
+            assert_eq!(states(&scene), [false, false], "the client goes on");
+            assert_eq!(scene.send(&rst), Ok(B));
+            scene.reply(B, client, frontend, &data.clone().reversed());
+            assert_eq!(states(&scene), [false, false], "the pod goes on");
+        });
+    }
+}
+
 fn with_flags(frame: &Frame, to: u8) -> crate::frame::Transport {
     let mut transport = frame.transport.clone();
     if let crate::frame::Transport::Tcp { flags, .. } = &mut transport {
@@ -362,6 +386,18 @@ fn pseudo_backends_decide_by_their_verdict() {
 }
 
 #[test]
+fn syn_that_was_turned_away_is_a_new_one_when_it_comes_again() {
+    for id in [backend::REFUSE, backend::DROP] {
+        everywhere(asking(id, A), |mut scene| {
+            let syn = Frame::syn(scene.client(40_000), scene.frontend(), ISN);
+            assert!(scene.send(&syn).is_err());
+            scene.set(asking(B, A));
+            assert_eq!(scene.send(&syn), Ok(B));
+        });
+    }
+}
+
+#[test]
 fn first_condition_moves_new_connections_to_the_agent_and_no_live_one() {
     everywhere(settled(A), |mut scene| {
         let (old, new, frontend) = (scene.client(40_000), scene.client(40_001), scene.frontend());
@@ -417,6 +453,12 @@ fn without_heartbeat_new_connections_go_to_the_kernel_and_live_ones_stay() {
             "it is the kernel's for good"
         );
         assert_eq!(scene.connect(scene.client(40_002), frontend), A);
+        scene.kernel.settings(Settings { now: monotonic().saturating_sub(1_000), paused: 1_000, ..clock });
+        assert_eq!(
+            scene.connect(scene.client(40_003), frontend),
+            A,
+            "the clock stood still, the agent is back"
+        );
     });
 }
 

@@ -64,6 +64,18 @@ fn flow_of_a_dead_backend_goes_to_current() {
 }
 
 #[test]
+fn flow_that_was_turned_away_goes_where_new_ones_go_when_it_comes_again() {
+    for id in [backend::REFUSE, backend::DROP] {
+        everywhere(asking(id, A), |mut scene| {
+            let frame = Frame::udp(scene.client(40_000), scene.frontend());
+            assert!(scene.send(&frame).is_err());
+            scene.set(asking(B, A));
+            assert_eq!(scene.send(&frame), Ok(B));
+        });
+    }
+}
+
+#[test]
 fn same_client_port_to_two_frontends_takes_another_pod_and_is_found_again() {
     for family in FAMILIES {
         let mut scene = Scene::new(family, PATHS[0], UDP, settled(A));
