@@ -131,7 +131,7 @@ fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
         ("UpstreamMark", fields!(UpstreamMark: route, backend)),
         ("Refusals", fields!(Refusals: second, sent)),
         ("RouteNames", fields!(RouteNames: digest, namespace, gateway, route)),
-        ("Settings", fields!(Settings: now, stale_after, hash_seed, listeners, refusals, pad)),
+        ("Settings", fields!(Settings: now, stale_after, hash_seed, listeners, refusals, paused)),
     ];
     for (name, (size, fields)) in expected {
         let found = structs.get(name).unwrap_or_else(|| panic!("no struct {name} in the BTF"));
