@@ -97,7 +97,9 @@ impl LabPlan {
         for index in 0..self.pods {
             pods.push(self.add_pod(&node, index)?);
         }
-        Ok(Lab { clients, node, pods, name: self.name, _teardown: teardown })
+        let lab = Lab { clients, node, pods, name: self.name, _teardown: teardown };
+        lab.meet()?;
+        Ok(lab)
     }
 
     fn add_client(&self, node: &Netns, index: usize) -> Result<Client> {
@@ -168,6 +170,22 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// Lets neighbours find each other. On a device that has just come up a neighbour solicitation may go unheard,
+    /// for seconds: TCP sends its SYN again, but a lone datagram is lost, and looks as if Weir had lost it.
+    fn meet(&self) -> Result<()> {
+        for client in &self.clients {
+            for pod in &self.pods {
+                for address in [IpAddr::from(pod.v4), pod.v6.into()] {
+                    let ping = ["-n", "-q", "-c", "1", "-i", "0.2", "-w", "15", &address.to_string()];
+                    let output = client.netns.command("ping").args(ping).output().context("running ping")?;
+                    let said = String::from_utf8_lossy(&output.stdout);
+                    ensure!(output.status.success(), "{address} does not answer its client: {said}");
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The first client.
     pub fn client(&self) -> &Client {
         &self.clients[0]

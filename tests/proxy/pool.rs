@@ -1,7 +1,6 @@
 //! Upstream connections: kept, taken again, and not trusted too far.
 
 use std::{
-    io::Write,
     net::SocketAddr,
     os::fd::BorrowedFd,
     sync::{
@@ -141,8 +140,11 @@ fn a_connection_that_its_endpoint_has_closed_is_not_taken() {
 #[test]
 fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
     let backend = Backend::start(|exchange| {
-        exchange.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?;
-        exchange.stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+        // In one piece: bytes that come only after the next request was sent are its answer for all anybody can tell.
+        exchange.write(
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok\
+             HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        )
     });
     let stage = Stage::to(backend.address);
     let mut client = stage.connect();
