@@ -6,17 +6,22 @@
 
 mod build;
 mod fields;
+mod written;
 
 pub use build::{MAX_DEPTH, MAX_TEXT, parse};
+pub use fields::Places;
 pub(crate) use fields::{Fields, wrong};
+pub use written::Written;
 
 use crate::finding::Place;
 
 /// A value with its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Where it begins.
+    /// Where it begins; for a scalar in one line, all of it.
     pub place: Place,
+    /// Where the characters of a scalar stand.
+    pub written: Written,
     /// What it is.
     pub value: Value,
 }

@@ -33,7 +33,7 @@ pub struct Finding {
     pub advice: String,
 }
 
-/// A place in a text; line and column count from 1, columns in characters.
+/// A stretch of a text; line and column count from 1, columns and length in characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
     /// File, as the user named it.
@@ -42,6 +42,8 @@ pub struct Place {
     pub line: u32,
     /// Column.
     pub column: u32,
+    /// How many characters, at least 1; 1 as well where the end is not known.
+    pub length: u32,
 }
 
 impl Finding {

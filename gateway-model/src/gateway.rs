@@ -16,6 +16,7 @@ pub use read::{Parsed, parse};
 
 use crate::{
     condition::Condition,
+    document::{Places, Written},
     finding::Place,
     key::{GatewayKey, RouteName},
     selector::Selector,
@@ -49,6 +50,8 @@ pub struct Gateway {
     pub level: Level,
     /// Free data, kept.
     pub metadata: Map<String, Value>,
+    /// Where its fields are written.
+    pub places: Places,
 }
 
 /// A declared route.
@@ -75,6 +78,8 @@ pub struct Route {
     pub metadata: Map<String, Value>,
     /// Conditions with a lower one are tried first; without one after all that have one, in the order written.
     pub priority: Option<i32>,
+    /// Where its fields are written.
+    pub places: Places,
 }
 
 /// What a user keeps.
@@ -117,6 +122,16 @@ pub enum Balance {
 }
 
 impl Gateway {
+    /// What is spoken on its port.
+    pub fn kind(&self) -> PortType {
+        self.port.map(|port| port.kind).unwrap_or_default()
+    }
+
+    /// Where a field is written; the gateway's own place where it is not given.
+    pub fn place_of(&self, field: &str) -> &Place {
+        self.places.of(field).map_or(&self.place, Written::place)
+    }
+
     /// Its selector and those of its routes.
     pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
         self.selector.iter().chain(self.routes.iter().filter_map(|route| route.selector.as_ref()))
@@ -137,7 +152,13 @@ impl Route {
             selector: None,
             metadata: Map::new(),
             priority: None,
+            places: Places::default(),
         }
+    }
+
+    /// Where a field is written; the route's own place where it is not given.
+    pub fn place_of(&self, field: &str) -> &Place {
+        self.places.of(field).map_or(&self.place, Written::place)
     }
 
     /// The address of an external route `[host:port]`, host and port; `None` for any other.

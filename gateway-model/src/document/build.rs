@@ -1,8 +1,10 @@
 //! From text to nodes.
 
+use std::borrow::Cow;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::{Key, Node, Value};
+use super::{Key, Node, Value, Written, written};
 use crate::finding::{Finding, Place};
 
 /// Deepest nesting of a document.
@@ -13,7 +15,8 @@ pub const MAX_TEXT: usize = 8 << 20;
 /// Reads all documents of a text; empty ones are left out. A text that does not parse yields one finding, and
 /// the documents before it.
 pub fn parse(file: &str, text: &str) -> (Vec<Node>, Vec<Finding>) {
-    let mut builder = Builder { file, documents: Vec::new(), open: Vec::new(), findings: Vec::new() };
+    let mut builder =
+        Builder { file, source: Vec::new(), documents: Vec::new(), open: Vec::new(), findings: Vec::new() };
     if text.len() > MAX_TEXT {
         builder.findings.push(
             Finding::error(
@@ -25,6 +28,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<Node>, Vec<Finding>) {
         );
         return (Vec::new(), builder.findings);
     }
+    builder.source = text.chars().collect();
     for event in Parser::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
@@ -45,6 +49,8 @@ pub fn parse(file: &str, text: &str) -> (Vec<Node>, Vec<Finding>) {
 
 struct Builder<'a> {
     file: &'a str,
+    /// The whole text.
+    source: Vec<char>,
     documents: Vec<Node>,
     /// Collections that are not closed yet, the innermost last.
     open: Vec<Open>,
@@ -58,8 +64,23 @@ enum Open {
 
 impl Builder<'_> {
     fn place(&self, line: usize, column: usize) -> Place {
+        self.stretch(line, column, 1)
+    }
+
+    fn stretch(&self, line: usize, column: usize, length: usize) -> Place {
         let bounded = |number: usize| u32::try_from(number.max(1)).unwrap_or(u32::MAX);
-        Place { file: self.file.to_owned(), line: bounded(line), column: bounded(column) }
+        let file = self.file.to_owned();
+        Place { file, line: bounded(line), column: bounded(column), length: bounded(length) }
+    }
+
+    /// A scalar; one in a single line is all of its place.
+    fn scalar(&self, text: Cow<'_, str>, style: ScalarStyle, span: Span, is_text: bool) -> Node {
+        let (start, end) = (span.start, span.end);
+        let length = if start.line() == end.line() { end.index().saturating_sub(start.index()) } else { 1 };
+        let place = self.stretch(start.line(), start.col() + 1, length);
+        let written = written::locate(&self.source, style, span, &text, place.clone());
+        let quoted = style != ScalarStyle::Plain || is_text;
+        Node { place, written, value: Value::Scalar(text.into_owned(), quoted) }
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Finding> {
@@ -74,8 +95,7 @@ impl Builder<'_> {
             Event::Alias(_) => Err(no_alias(&place)),
             Event::Scalar(text, style, anchor, tag) => {
                 anchored(anchor, &place)?;
-                let quoted = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
-                self.add(Node { place, value: Value::Scalar(text.into_owned(), quoted) })
+                self.add(self.scalar(text, style, span, tag.is_some_and(|tag| tag.suffix == "str")))
             }
             Event::SequenceStart(anchor, _) => {
                 anchored(anchor, &place)?;
@@ -86,12 +106,12 @@ impl Builder<'_> {
                 self.begin(Open::Map(place, Vec::new(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let node = match self.open.pop() {
-                    Some(Open::List(place, items)) => Node { place, value: Value::List(items) },
-                    Some(Open::Map(place, entries, _)) => Node { place, value: Value::Map(entries) },
+                let (place, value) = match self.open.pop() {
+                    Some(Open::List(place, items)) => (place, Value::List(items)),
+                    Some(Open::Map(place, entries, _)) => (place, Value::Map(entries)),
                     None => return Ok(()),
                 };
-                self.add(node)
+                self.add(Node { written: Written::at_once(place.clone()), place, value })
             }
         }
     }
@@ -132,7 +152,7 @@ impl Builder<'_> {
 }
 
 fn new_key(node: Node, entries: &[(Key, Node)]) -> Result<Key, Finding> {
-    let Node { place, value: Value::Scalar(text, _) } = node else {
+    let Node { place, value: Value::Scalar(text, _), .. } = node else {
         return Err(
             Finding::error("syntax", "a key is a list or a map", "use a text as the key").at(&node.place)
         );

@@ -1,7 +1,18 @@
 //! Reading the fields of a map: each is taken once, what is left is unknown, mistakes pile up.
 
-use super::{Key, Node, Value};
+use super::{Key, Node, Value, Written};
 use crate::finding::{Finding, Place};
+
+/// Where the fields of a map are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places(Vec<(&'static str, Written)>);
+
+impl Places {
+    /// Where the value of a field stands; `None` where it is not given.
+    pub fn of(&self, field: &str) -> Option<&Written> {
+        self.0.iter().find(|(name, _)| *name == field).map(|(_, written)| written)
+    }
+}
 
 /// The fields of one map.
 pub(crate) struct Fields<'a> {
@@ -11,6 +22,7 @@ pub(crate) struct Fields<'a> {
     what: &'static str,
     entries: Vec<Option<&'a (Key, Node)>>,
     known: Vec<&'static str>,
+    places: Places,
 }
 
 impl<'a> Fields<'a> {
@@ -25,6 +37,7 @@ impl<'a> Fields<'a> {
             what,
             entries: entries.iter().map(Some).collect(),
             known: Vec::new(),
+            places: Places::default(),
         })
     }
 
@@ -32,11 +45,13 @@ impl<'a> Fields<'a> {
     pub(crate) fn take(&mut self, name: &'static str) -> Option<&'a Node> {
         self.known.push(name);
         let found = self.entries.iter_mut().find(|entry| entry.is_some_and(|(key, _)| key.text == name))?;
-        found.take().map(|(_, node)| node).filter(|node| !node.is_null())
+        let node = found.take().map(|(_, node)| node).filter(|node| !node.is_null())?;
+        self.places.0.push((name, node.written.clone()));
+        Some(node)
     }
 
-    /// Reports what was not taken.
-    pub(crate) fn finish(self, findings: &mut Vec<Finding>) {
+    /// Reports what was not taken; tells where the others stand.
+    pub(crate) fn finish(self, findings: &mut Vec<Finding>) -> Places {
         for (key, _) in self.entries.into_iter().flatten() {
             let advice = match nearest(&key.text, &self.known) {
                 Some(near) => format!("did you mean `{near}`? allowed are: {}", self.known.join(", ")),
@@ -45,6 +60,7 @@ impl<'a> Fields<'a> {
             let message = format!("a {} has no field `{}`", self.what, key.text);
             findings.push(Finding::error("unknown-field", message, advice).at(&key.place));
         }
+        self.places
     }
 }
 

@@ -1,14 +1,14 @@
 //! What makes a gateway wrong although each of its fields reads well.
 
-use super::{Gateway, Level, PortType};
+use super::{Gateway, Level, PortType, Route};
 use crate::{
+    condition::{Condition, Fetch, Subject, Term},
     finding::{Finding, Place},
     weight::{self, ShareError},
 };
 
-/// Adds a finding for each contradiction, and for each part of the language that is not built yet.
+/// Adds a finding for each contradiction.
 pub(super) fn check(gateway: &Gateway, findings: &mut Vec<Finding>) {
-    let kind = gateway.port.map(|port| port.kind).unwrap_or_default();
     if gateway.routes.is_empty() && gateway.selector.is_none() {
         findings.push(
             Finding::error(
@@ -19,26 +19,15 @@ pub(super) fn check(gateway: &Gateway, findings: &mut Vec<Finding>) {
             .at(&gateway.place),
         );
     }
-    for (used, what) in [
-        (gateway.sticky.is_some(), "sticky"),
-        (!gateway.tls.is_empty(), "tls"),
-        (kind == PortType::Https, "a port of type https"),
-        (kind == PortType::Tls, "a port of type tls"),
-    ] {
-        if used {
-            findings.push(unsupported(what, &gateway.place));
-        }
-    }
     check_weights(gateway, findings);
-    check_level(gateway, kind, findings);
+    check_port(gateway, findings);
+    check_tls(gateway, findings);
+    for demand in demands(gateway) {
+        demand.check(gateway, findings);
+    }
     for route in &gateway.routes {
         check_route(gateway, route, findings);
     }
-}
-
-/// The finding for what is part of the language and not built yet.
-pub(super) fn unsupported(what: &str, place: &Place) -> Finding {
-    Finding::error("unsupported", format!("{what} is not supported yet"), "leave it out").at(place)
 }
 
 fn check_weights(gateway: &Gateway, findings: &mut Vec<Finding>) {
@@ -48,92 +37,152 @@ fn check_weights(gateway: &Gateway, findings: &mut Vec<Finding>) {
         Err(error @ ShareError::Over(_)) => ("weights-over-100", error),
         Err(error @ ShareError::Short(_)) => ("weights-under-100", error),
     };
-    let place =
-        gateway.routes.iter().find(|route| route.weight.is_some()).map_or(&gateway.place, |r| &r.place);
+    // The weight that goes past 100 %, or the last one, after which something is missing.
+    let mut sum = 0;
+    let weighted = gateway.routes.iter().filter_map(|route| Some((route, route.weight?)));
+    let mut at = None;
+    for (route, weight) in weighted {
+        sum += u32::from(weight.hundredths());
+        at = Some(route);
+        if sum > 10_000 {
+            break;
+        }
+    }
+    let place = at.map_or(&gateway.place, |route| route.place_of("weight"));
     let advice = "change weights so that they add up to 100%, or leave one out: it gets the rest";
     findings.push(Finding::error(code, error.to_string(), advice).at(place));
 }
 
-fn check_level(gateway: &Gateway, kind: PortType, findings: &mut Vec<Finding>) {
-    let speaks_http = matches!(kind, PortType::Http | PortType::Https);
-    let asking = gateway.routes.iter().find(|route| route.condition.is_some());
-    if let Some(route) = asking
-        && !speaks_http
-    {
-        findings.push(
-            Finding::error(
-                "condition-needs-http",
-                format!("route `{}` has a condition, and a {kind} port has no requests to ask", route.name),
-                "make it an http port, or remove the condition",
-            )
-            .at(&route.place),
-        );
-    }
-    if let Some(route) = asking
-        && gateway.level == Level::Kernel
-    {
-        findings.push(
-            Finding::error(
-                "level-kernel",
-                format!(
-                    "route `{}` has a condition, and `level: kernel` never looks at a request",
-                    route.name
-                ),
-                "remove the condition, or write `level: auto`",
-            )
-            .at(&route.place),
-        );
-    }
-    if gateway.level == Level::Request && !speaks_http {
+fn check_port(gateway: &Gateway, findings: &mut Vec<Finding>) {
+    let kind = gateway.kind();
+    if gateway.level == Level::Request && !speaks_http(kind) {
         findings.push(
             Finding::error(
                 "level-request",
                 format!("`level: request` on a {kind} port, which has no requests"),
                 "make it an http port, or remove `level`",
             )
-            .at(&gateway.place),
+            .at(gateway.place_of("level")),
         );
     }
-    if let Some((host, place)) = gateway.virtual_hosts.first()
-        && !speaks_http
-    {
+    if gateway.host_port && gateway.port.is_none() {
         findings.push(
-            Finding::error(
-                "host-needs-http",
-                format!("virtual host `{host}` on a gateway whose port is {kind}"),
-                "make it an http port, or declare a second gateway for the host",
+            Finding::warning(
+                "host-port-without-port",
+                "`host_port` answers `port` on node addresses, and there is no `port`",
+                "add `port: …`, or remove `host_port`",
             )
-            .at(place),
-        );
-    }
-    if let Some((host, place)) = gateway.virtual_hosts.first()
-        && gateway.level == Level::Kernel
-    {
-        findings.push(
-            Finding::error(
-                "level-kernel",
-                format!(
-                    "virtual host `{host}` is found by a request, and `level: kernel` never looks at one"
-                ),
-                "remove the host, or write `level: auto`",
-            )
-            .at(place),
+            .at(gateway.place_of("host_port")),
         );
     }
 }
 
-fn check_route(gateway: &Gateway, route: &super::Route, findings: &mut Vec<Finding>) {
-    let plain = !route.name.is_group() && route.external().is_none();
-    if plain && route.selector.is_none() {
-        let message = format!("route `{}` names another gateway; chaining is not supported yet", route.name);
-        let advice = "give the route a `selector` of its own, or write `(version)` or `[host:port]`";
-        findings.push(Finding::error("unsupported", message, advice).at(&route.place));
+fn check_tls(gateway: &Gateway, findings: &mut Vec<Finding>) {
+    let kind = gateway.kind();
+    if kind == PortType::Https && gateway.tls.is_empty() {
+        findings.push(
+            Finding::error(
+                "tls-missing",
+                "an https port needs a certificate, and `tls` names none",
+                "add `tls: …` with the name of a secret, or make it a `tls` port to pass TLS through",
+            )
+            .at(gateway.place_of("port")),
+        );
     }
+    if !gateway.tls.is_empty() && !speaks_http(kind) {
+        let message = format!("`tls` names a certificate, and a {kind} port does not use one");
+        let advice = "remove it, or make it an https port";
+        findings.push(Finding::error("tls-needs-http", message, advice).at(gateway.place_of("tls")));
+    }
+    if !gateway.tls.is_empty() && kind == PortType::Http && gateway.virtual_hosts.is_empty() {
+        let message = "`tls` is for port 443, which only gateways with `virtual_hosts` share";
+        let advice = "add `virtual_hosts`, or make it an https port";
+        findings.push(Finding::warning("tls-unused", message, advice).at(gateway.place_of("tls")));
+    }
+}
+
+/// Something that only a request can answer, or that is done to one.
+struct Demand<'a> {
+    what: String,
+    place: &'a Place,
+    /// The code of the finding where there are no requests.
+    code: &'static str,
+    /// Whether the beginning of a TLS connection is enough.
+    is_met_by_tls: bool,
+}
+
+fn demands(gateway: &Gateway) -> Vec<Demand<'_>> {
+    let mut demands = Vec::new();
+    if let Some((host, place)) = gateway.virtual_hosts.first() {
+        let what = format!("virtual host `{host}` is found by a request");
+        demands.push(Demand { what, place, code: "host-needs-http", is_met_by_tls: true });
+    }
+    if gateway.sticky.is_some() {
+        let (what, place) = ("`sticky` tells users by their requests".to_owned(), gateway.place_of("sticky"));
+        demands.push(Demand { what, place, code: "sticky-needs-http", is_met_by_tls: false });
+    }
+    for route in &gateway.routes {
+        if let Some(condition) = &route.condition {
+            demands.push(Demand {
+                what: format!("the condition of route `{}` asks for a request", route.name),
+                place: route.place_of("condition"),
+                code: "condition-needs-http",
+                is_met_by_tls: asks_for_connection_only(condition),
+            });
+        }
+        if !route.rewrites.is_empty() {
+            demands.push(Demand {
+                what: format!("the rewrites of route `{}` change requests", route.name),
+                place: route.place_of("rewrites"),
+                code: "rewrites-need-http",
+                is_met_by_tls: false,
+            });
+        }
+    }
+    demands
+}
+
+impl Demand<'_> {
+    fn check(&self, gateway: &Gateway, findings: &mut Vec<Finding>) {
+        let kind = gateway.kind();
+        let met = speaks_http(kind) || (kind == PortType::Tls && self.is_met_by_tls);
+        if !met {
+            let message = format!("{}, and a {kind} port has none to ask", self.what);
+            let advice = "make it an http port, or remove this";
+            findings.push(Finding::error(self.code, message, advice).at(self.place));
+        } else if gateway.level == Level::Kernel {
+            let message = format!("{}, and `level: kernel` never looks at one", self.what);
+            let advice = "remove this, or write `level: auto`";
+            findings.push(Finding::error("level-kernel", message, advice).at(self.place));
+        }
+    }
+}
+
+fn speaks_http(kind: PortType) -> bool {
+    matches!(kind, PortType::Http | PortType::Https)
+}
+
+/// Whether it can be answered before the first request: from the client's address and the TLS server name.
+fn asks_for_connection_only(condition: &Condition) -> bool {
+    let mut only = true;
+    condition.expression().visit(&mut |term| {
+        only &= match term {
+            Term::Client(_) | Term::Percent(_) | Term::Text { subject: Subject::Sni, .. } => true,
+            Term::Raw(acl) => acl.fetch == Fetch::Source,
+            Term::Text { .. } | Term::Present { .. } => false,
+        };
+    });
+    only
+}
+
+fn check_route(gateway: &Gateway, route: &Route, findings: &mut Vec<Finding>) {
+    let plain = !route.name.is_group() && route.external().is_none();
     if !plain && route.selector.is_some() {
         let message =
             format!("route `{}` has a selector, which only a route with a plain name has", route.name);
         findings.push(
-            Finding::error("misplaced-selector", message, "remove it, or rename the route").at(&route.place),
+            Finding::error("misplaced-selector", message, "remove it, or rename the route")
+                .at(route.place_of("selector")),
         );
     }
     if route.name.is_group() && gateway.selector.is_none() {
@@ -143,17 +192,21 @@ fn check_route(gateway: &Gateway, route: &super::Route, findings: &mut Vec<Findi
             Finding::error("no-selector", message, "add `selector: …` to the gateway").at(&route.place),
         );
     }
-    if let Some((host, _)) = route.external()
-        && host.parse::<std::net::IpAddr>().is_err()
-    {
-        let message = format!("route `{}` is a host name; only addresses are supported yet", route.name);
-        findings.push(Finding::error("unsupported", message, "write the address").at(&route.place));
-    }
     if route.condition_strength.is_some() && route.condition.is_none() {
         let message = format!("route `{}` has a condition_strength and no condition", route.name);
         findings.push(
             Finding::warning("strength-without-condition", message, "add a condition, or remove it")
-                .at(&route.place),
+                .at(route.place_of("condition_strength")),
         );
+    }
+    if let Some(condition) = &route.condition
+        && condition.asks_for_sni()
+        && gateway.tls.is_empty()
+        && gateway.kind() != PortType::Tls
+    {
+        let message = format!("the condition of route `{}` asks for the TLS server name", route.name);
+        let message = format!("{message}, and nothing here speaks TLS: it is always empty");
+        let advice = "add `tls: …`, or ask for `Host`";
+        findings.push(Finding::warning("sni-without-tls", message, advice).at(route.place_of("condition")));
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use super::{Gateway, Level, Sticky, VirtualHost, read_route};
 use crate::{
-    document::{self, Fields, Node, Value, wrong},
+    document::{self, Fields, Node, Places, Value, wrong},
     finding::{self, Finding},
     key::GatewayKey,
     selector::Selector,
@@ -66,7 +66,7 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gat
     }
     let name = read_name(&mut fields, findings);
     let key = GatewayKey::new(namespace, name.clone().unwrap_or_default());
-    let gateway = Gateway {
+    let mut gateway = Gateway {
         place: node.place.clone(),
         port: fields
             .take("port")
@@ -80,14 +80,13 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gat
             .take("preserve_client_ip")
             .and_then(|node| node.boolean(findings))
             .unwrap_or(false),
-        tls: fields
-            .take("tls")
-            .map_or_else(Vec::new, |node| read_texts(node, "the name of a secret", findings)),
+        tls: fields.take("tls").map_or_else(Vec::new, |node| read_secrets(node, findings)),
         level: fields.take("level").and_then(|node| read_level(node, findings)).unwrap_or_default(),
         metadata: fields.take("metadata").map_or_else(Map::new, |node| read_metadata(node, findings)),
+        places: Places::default(),
         key,
     };
-    fields.finish(findings);
+    gateway.places = fields.finish(findings);
     super::check::check(&gateway, findings);
     if name.is_some() {
         for finding in findings.iter_mut() {
@@ -105,12 +104,12 @@ fn read_name(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> Option<Str
         return None;
     };
     let name = node.text("a name", findings)?;
-    let wrong = name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '/'));
+    let wrong = name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '[' | ']'));
     if wrong {
         findings.push(
             Finding::error(
                 "invalid-name",
-                format!("`{name}` cannot be the name of a gateway: expected a text without white space, `[`, `]` and `/`"),
+                format!("`{name}` cannot be the name of a gateway: expected a text without white space, `[` and `]`"),
                 "rename it",
             )
             .at(&node.place),
@@ -206,8 +205,44 @@ fn read_level(node: &Node, findings: &mut Vec<Finding>) -> Option<Level> {
     }
 }
 
-fn read_texts(node: &Node, expected: &str, findings: &mut Vec<Finding>) -> Vec<String> {
-    node.items().iter().filter_map(|item| item.text(expected, findings).map(str::to_owned)).collect()
+/// Names of secrets: `name` or `namespace/name`, as Kubernetes allows them (RFC 1123 subdomains).
+fn read_secrets(node: &Node, findings: &mut Vec<Finding>) -> Vec<String> {
+    let expected = "the name of a secret, like foo-tls or namespace/foo-tls";
+    let mut secrets: Vec<String> = Vec::new();
+    for item in node.items() {
+        let Some(text) = item.text(expected, findings) else { continue };
+        let mut parts = text.splitn(2, '/');
+        if !parts.all(is_subdomain) {
+            findings.push(
+                Finding::error(
+                    "invalid-secret",
+                    format!("`{text}` cannot be the name of a secret: expected lower case letters, digits, `-` and `.`"),
+                    format!("write {expected}"),
+                )
+                .at(&item.place),
+            );
+        } else if secrets.iter().any(|other| other == text) {
+            findings.push(
+                Finding::warning(
+                    "repeated-secret",
+                    format!("`{text}` is listed twice"),
+                    "remove one of them",
+                )
+                .at(&item.place),
+            );
+        } else {
+            secrets.push(text.to_owned());
+        }
+    }
+    secrets
+}
+
+fn is_subdomain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inside)
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 pub(super) fn read_metadata(node: &Node, findings: &mut Vec<Finding>) -> Map<String, serde_json::Value> {

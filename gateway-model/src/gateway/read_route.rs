@@ -116,10 +116,9 @@ fn read_body(mut route: Route, body: &Node, findings: &mut Vec<Finding>) -> Opti
     route.condition_strength = fields
         .take("condition_strength")
         .and_then(|node| parsed::<Weight>(node, "invalid-strength", percent, findings));
-    route.rewrites = fields.take("rewrites").map_or_else(Vec::new, |node| {
-        findings.push(super::check::unsupported("rewrites", &node.place));
-        node.items().iter().map(Node::to_json).collect()
-    });
+    route.rewrites = fields
+        .take("rewrites")
+        .map_or_else(Vec::new, |node| node.items().iter().map(Node::to_json).collect());
     route.balance = fields.take("balance").and_then(|node| read_balance(node, findings));
     route.selector = fields.take("selector").map(|node| read_selector(node, findings));
     if let Some(node) = fields.take("metadata") {
@@ -129,7 +128,7 @@ fn read_body(mut route: Route, body: &Node, findings: &mut Vec<Finding>) -> Opti
         let text = node.text("a whole number", findings)?;
         text.parse().inspect_err(|_| findings.push(wrong(node, "a whole number"))).ok()
     });
-    fields.finish(findings);
+    route.places = fields.finish(findings);
     Some(route)
 }
 
@@ -145,7 +144,7 @@ fn read_condition(node: &Node, findings: &mut Vec<Finding>) -> Option<Condition>
     }
 }
 
-/// A mistake in an expression, placed at its very column where the scalar is written in one line.
+/// A mistake in an expression, placed where it is written.
 pub(super) fn expression_finding(
     code: &'static str,
     what: &str,
@@ -156,12 +155,7 @@ pub(super) fn expression_finding(
         "the {what} is wrong at its column {}: expected {}, found {}",
         error.column, error.expected, error.found
     );
-    let mut place = node.place.clone();
-    if let Value::Scalar(text, quoted) = &node.value
-        && !text.contains('\n')
-    {
-        place.column += error.column as u32 - 1 + u32::from(*quoted);
-    }
+    let place = node.written.part(error.column, 1);
     Finding::error(code, message, format!("correct the {what} at this place")).at(&place)
 }
 
