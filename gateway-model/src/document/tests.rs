@@ -44,6 +44,38 @@ fn what_could_grow_or_hide_is_refused() {
     assert_eq!(codes(&parse("f", &" ".repeat(MAX_TEXT + 1)).1), [("text-too-long", 1, 1)]);
 }
 
+/// Line and column of the mistake in the one condition of a gateway.
+fn mistake(condition: &str) -> (u32, u32) {
+    let text = format!(
+        "name: a\nselector: 'true'\nroutes:\n  a:\n    selector: 'true'\n    condition: {condition}\n"
+    );
+    let findings = gateway::parse("f", &text, "n").findings;
+    assert_eq!(findings.len(), 1, "{condition}: {findings:?}");
+    let place = findings[0].place.clone().unwrap();
+    (place.line, place.column)
+}
+
+#[test]
+fn a_mistake_in_a_scalar_of_any_style_is_placed_where_it_is_written() {
+    assert_eq!(mistake("Host is a bnd x"), (6, 26), "plain");
+    assert_eq!(mistake("Host is a\n      bnd x"), (7, 7), "plain, over two lines");
+    assert_eq!(mistake("'Host is ''a'' bnd x'"), (6, 31), "single quotes, doubled");
+    assert_eq!(mistake(r#""Host\x20is \"a\" bnd x""#), (6, 34), "double quotes, escaped");
+    assert_eq!(mistake("\"Host is\\\n      \\ a bnd x\""), (7, 11), "an escaped line break");
+    assert_eq!(mistake("|\n      Host is a\n      bnd x"), (8, 7), "literal");
+    assert_eq!(mistake("|2-\n      Host is a\n        bnd x"), (8, 9), "literal, indented more");
+    assert_eq!(mistake(">- # why\n      Host is a\n\n      bnd x"), (9, 7), "folded");
+    assert_eq!(mistake("!!str Host is a bnd x"), (6, 16), "behind a tag only the beginning is known");
+    assert_eq!(mistake("Host is"), (6, 23), "behind the end");
+    assert_eq!(mistake("'Host is'"), (6, 24), "at the closing quote");
+}
+
+#[test]
+fn a_text_with_a_byte_order_mark_and_carriage_returns_has_the_same_places() {
+    let text = "\u{feff}name: a\r\nselector: >\r\n  label(a)(b) &&\r\n  lable(a)(b)\r\n";
+    assert_eq!(codes(&gateway::parse("f", text, "n").findings), [("invalid-selector", 4, 3)]);
+}
+
 #[test]
 fn a_broken_text_yields_the_documents_before_the_mistake() {
     let (nodes, findings) = parse("f", "a: 1\n---\nb: [1\n");
@@ -61,6 +93,28 @@ fn a_misspelt_field_is_told_the_right_one() {
 }
 
 proptest! {
+    #[test]
+    fn every_character_of_a_value_is_where_its_place_says(
+        value in "[a-z '\"\\\\ä\u{1}\t:#-]{1,30}", style in 0_usize..3,
+    ) {
+        let written = match style {
+            0 => format!("'{}'", value.replace('\'', "''")),
+            1 => serde_json::to_string(&value).unwrap(),
+            _ => format!("|2-\n  {value}"),
+        };
+        let text = format!("key:  {written}\n");
+        let (nodes, _) = parse("f", &text);
+        let Some(Value::Map(entries)) = nodes.first().map(|node| &node.value) else { return Ok(()) };
+        let node = &entries[0].1;
+        let Value::Scalar(read, _) = &node.value else { return Ok(()) };
+        for (index, character) in read.chars().enumerate() {
+            let place = node.written.part(index + 1, 1);
+            let line = text.split('\n').nth(place.line as usize - 1).unwrap();
+            let found = line.chars().nth(place.column as usize - 1).unwrap();
+            prop_assert!(found == character || found == '\\', "{text:?}: {character:?} is said to be at {place}");
+        }
+    }
+
     #[test]
     fn no_text_panics(text in any::<String>()) {
         let _ = gateway::parse("f", &text, "n");
