@@ -122,6 +122,25 @@ pub enum Balance {
 }
 
 impl Gateway {
+    /// One of which only the name is known.
+    pub fn new(key: GatewayKey, place: Place) -> Self {
+        Self {
+            key,
+            place,
+            port: None,
+            host_port: false,
+            virtual_hosts: Vec::new(),
+            selector: None,
+            routes: Vec::new(),
+            sticky: None,
+            preserve_client_ip: false,
+            tls: Vec::new(),
+            level: Level::Auto,
+            metadata: Map::new(),
+            places: Places::default(),
+        }
+    }
+
     /// What is spoken on its port.
     pub fn kind(&self) -> PortType {
         self.port.map(|port| port.kind).unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
 
 use semver::Version;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A gateway: namespace and name. Displays, and is stored, as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,6 +123,29 @@ impl RouteName {
             (None, Some(_)) => Ordering::Greater,
             (None, None) => self.cmp(other),
         }
+    }
+}
+
+/// Something about each route of a gateway, in an order that means something. Serialised as a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ByRoute<T>(pub Vec<(RouteName, T)>);
+
+impl<T> ByRoute<T> {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T> Default for ByRoute<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Serialize> Serialize for ByRoute<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

@@ -32,6 +32,12 @@ impl Written {
         Self { place, runs: Vec::new() }
     }
 
+    /// A value that is written as it is, in one line.
+    pub fn in_one_line(place: Place) -> Self {
+        let run = Run { from: 0, line: place.line, column: place.column };
+        Self { place, runs: vec![run] }
+    }
+
     /// Where it begins.
     pub fn place(&self) -> &Place {
         &self.place

@@ -33,6 +33,16 @@ impl VirtualHost {
         &self.0
     }
 
+    /// Whether a host, in lower case and without port, is it or, for a wildcard, has one label or more in front.
+    pub fn matches(&self, host: &str) -> bool {
+        match self.wildcard() {
+            None => self.0 == host,
+            Some(suffix) => {
+                host.strip_suffix(suffix).and_then(|front| front.strip_suffix('.')).is_some_and(|front| !front.is_empty())
+            }
+        }
+    }
+
     /// The part after `*.`; `None` for an exact one.
     pub fn wildcard(&self) -> Option<&str> {
         self.0.strip_prefix("*.")
