@@ -5,8 +5,12 @@
 
 mod acl;
 mod agent;
+mod compared;
 mod cookie;
 mod evaluate;
+mod explain;
+mod fact;
+mod lint;
 mod pattern;
 mod term;
 
@@ -18,6 +22,7 @@ pub use acl::{Acl, AclTest, Fetch, Position};
 pub use agent::Agent;
 pub use cookie::cookies;
 pub use evaluate::client_share;
+pub use explain::TermVerdict;
 pub use pattern::Pattern;
 pub(crate) use term::without_port;
 pub use term::{Carrier, Subject, Term, Test};
@@ -28,30 +33,47 @@ use crate::{
 };
 
 /// A parsed and compiled condition. Displays in a normal form that parses to the same condition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Two are equal however they are written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Condition(Expression<Term>);
+pub struct Condition {
+    expression: Expression<Term>,
+    source: String,
+}
 
 impl Condition {
     /// Parses and compiles a condition.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        expression::parse(text).map(Self)
+        Self::parse_counted(text).0
+    }
+
+    /// Parses and compiles a condition; says also how many steps reading it took: bytes looked at, those looked
+    /// at twice counted twice. At most [`expression::STEPS_PER_BYTE`] for each byte of the text and one more;
+    /// compiling its regular expressions is not counted.
+    pub fn parse_counted(text: &str) -> (Result<Self, SyntaxError>, usize) {
+        let (parsed, steps) = expression::parse(text);
+        (parsed.map(|expression| Self { expression, source: text.to_owned() }), steps)
+    }
+
+    /// As written.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The expression.
     pub fn expression(&self) -> &Expression<Term> {
-        &self.0
+        &self.expression
     }
 
     /// Whether a request meets it. Does not allocate.
     pub fn matches(&self, request: &(impl Request + ?Sized)) -> bool {
-        self.0.is_true(&mut |term| term.matches(request))
+        self.expression.is_true(&mut |term| term.matches(request))
     }
 
     /// Whether it asks for the client's address, which only forwarding that keeps it can tell.
     pub fn asks_for_client(&self) -> bool {
         let mut asks = false;
-        self.0.visit(&mut |term| {
+        self.expression.visit(&mut |term| {
             asks |= match term {
                 Term::Client(_) | Term::Percent(_) => true,
                 Term::Raw(acl) => acl.fetch == Fetch::Source,
@@ -64,14 +86,22 @@ impl Condition {
     /// Whether it asks for the TLS server name.
     pub fn asks_for_sni(&self) -> bool {
         let mut asks = false;
-        self.0.visit(&mut |term| asks |= matches!(term, Term::Text { subject: Subject::Sni, .. }));
+        self.expression.visit(&mut |term| asks |= matches!(term, Term::Text { subject: Subject::Sni, .. }));
         asks
     }
 }
 
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.expression == other.expression
+    }
+}
+
+impl Eq for Condition {}
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.expression.fmt(f)
     }
 }
 
@@ -85,7 +115,7 @@ impl FromStr for Condition {
 
 impl From<Condition> for String {
     fn from(condition: Condition) -> Self {
-        condition.to_string()
+        condition.source
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use ipnet::IpNet;
 
 use super::{Pattern, term::network};
-use crate::expression::{Cursor, SyntaxError};
+use crate::expression::{Cursor, Mark, Span, SyntaxError};
 
 /// One ACL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,14 +77,13 @@ enum Method {
 impl Acl {
     /// Parses `< … >`; the cursor stands at `<`.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Self, SyntaxError> {
-        let start = cursor.clone();
+        let start = cursor.mark();
         cursor.take("<");
         cursor.skip_blanks();
         let (fetch, mut method) = criterion(cursor)?;
         let mut ignores_case = false;
         loop {
             cursor.skip_blanks();
-            let at = cursor.clone();
             if cursor.take("--") {
                 cursor.skip_blanks();
                 break;
@@ -93,19 +92,19 @@ impl Acl {
             } else if cursor.take_word("-m") {
                 cursor.skip_blanks();
                 method = match_method(cursor, method)?;
-            } else if at.peek() == Some('-') {
-                return Err(at.expected("a flag (-i, -m sub, -m beg, -m end, -m reg, --) or a value"));
+            } else if cursor.peek() == Some('-') {
+                return Err(cursor.expected("a flag (-i, -m sub, -m beg, -m end, -m reg, --) or a value"));
             } else {
                 break;
             }
         }
-        let values = values(cursor, &start)?;
-        Ok(Self { fetch, test: test(method, ignores_case, &values)? })
+        let values = values(cursor, start)?;
+        Ok(Self { fetch, test: test(method, ignores_case, values)? })
     }
 }
 
 fn criterion(cursor: &mut Cursor<'_>) -> Result<(Fetch, Method), SyntaxError> {
-    let start = cursor.clone();
+    let start = cursor.mark();
     let word = cursor.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
     let plain = word.strip_prefix("req.").unwrap_or(word);
     let (base, suffix) = plain.split_once('_').unwrap_or((plain, ""));
@@ -116,7 +115,7 @@ fn criterion(cursor: &mut Cursor<'_>) -> Result<(Fetch, Method), SyntaxError> {
         "end" => Method::Text(Position::End),
         "reg" => Method::Regex,
         "cnt" => Method::Count,
-        _ => return Err(start.expected(CRITERIA)),
+        _ => return Err(cursor.expected_at(start, CRITERIA)),
     };
     let counts = method == Method::Count;
     Ok(match base {
@@ -126,7 +125,7 @@ fn criterion(cursor: &mut Cursor<'_>) -> Result<(Fetch, Method), SyntaxError> {
         "hdr" if counts => (Fetch::HeaderCount(name(cursor)?.to_ascii_lowercase()), method),
         "hdr" => (Fetch::Header(name(cursor)?.to_ascii_lowercase()), method),
         "cook" if !counts => (Fetch::Cookie(name(cursor)?), method),
-        _ => return Err(start.expected(CRITERIA)),
+        _ => return Err(cursor.expected_at(start, CRITERIA)),
     })
 }
 
@@ -142,7 +141,7 @@ fn name(cursor: &mut Cursor<'_>) -> Result<String, SyntaxError> {
 }
 
 fn match_method(cursor: &mut Cursor<'_>, current: Method) -> Result<Method, SyntaxError> {
-    let start = cursor.clone();
+    let start = cursor.mark();
     let word = cursor.take_while(|c| c.is_ascii_alphabetic());
     let wanted = match word {
         "str" => Method::Text(Position::Whole),
@@ -150,86 +149,95 @@ fn match_method(cursor: &mut Cursor<'_>, current: Method) -> Result<Method, Synt
         "beg" => Method::Text(Position::Beg),
         "end" => Method::Text(Position::End),
         "reg" => Method::Regex,
-        _ => return Err(start.expected("str, sub, beg, end or reg")),
+        _ => return Err(cursor.expected_at(start, "str, sub, beg, end or reg")),
     };
     if matches!(current, Method::Network | Method::Count) {
-        return Err(start.expected("no -m flag with this criterion"));
+        return Err(cursor.wrong_since(start, "no -m flag with this criterion"));
     }
     Ok(wanted)
 }
 
-/// The values up to `>`, each with its place.
-fn values<'a>(cursor: &mut Cursor<'a>, start: &Cursor<'a>) -> Result<Vec<(Cursor<'a>, String)>, SyntaxError> {
+/// A value, and where it is written.
+struct Word {
+    text: String,
+    span: Span,
+}
+
+impl Word {
+    fn wrong(&self, expected: &str) -> SyntaxError {
+        SyntaxError::at(self.span, expected, &self.text)
+    }
+}
+
+/// The values up to `>`.
+fn values(cursor: &mut Cursor<'_>, start: Mark) -> Result<Vec<Word>, SyntaxError> {
     let mut values = Vec::new();
     loop {
         cursor.skip_blanks();
-        let at = cursor.clone();
         if cursor.take(">") {
             break;
         }
-        let value = match cursor.peek() {
+        let at = cursor.mark();
+        let text = match cursor.peek() {
             Some(mark @ ('\'' | '"')) => cursor.quoted(mark)?,
             Some('<') => return Err(cursor.expected("a value or `>`; a value with < or > is quoted")),
             Some(_) => cursor.take_while(|c| !c.is_whitespace() && !matches!(c, '<' | '>')).to_owned(),
-            None => return Err(start.expected("a closing > for this <")),
+            None => return Err(cursor.unclosed(start, "a closing > for this <")),
         };
-        values.push((at, value));
+        values.push(Word { text, span: cursor.span_since(at) });
     }
     if values.is_empty() {
-        return Err(start.expected("one value or more before the `>`"));
+        return Err(cursor.wrong_since(start, "one value or more before the `>`"));
     }
     Ok(values)
 }
 
-fn test(method: Method, ignores_case: bool, values: &[(Cursor<'_>, String)]) -> Result<AclTest, SyntaxError> {
+fn test(method: Method, ignores_case: bool, values: Vec<Word>) -> Result<AclTest, SyntaxError> {
     Ok(match method {
         Method::Text(position) => {
-            AclTest::Text(position, ignores_case, values.iter().map(|(_, value)| value.clone()).collect())
+            AclTest::Text(position, ignores_case, values.into_iter().map(|value| value.text).collect())
         }
         Method::Regex => {
-            let compile = |(at, value): &(Cursor<'_>, String)| {
-                Pattern::new(value, ignores_case).map_err(|reason| at.expected(&reason))
-            };
+            let compile =
+                |value: &Word| Pattern::new(&value.text, ignores_case).map_err(|reason| value.wrong(&reason));
             AclTest::Regex(values.iter().map(compile).collect::<Result<_, _>>()?, ignores_case)
         }
         Method::Network => {
-            let read = |(at, value): &(Cursor<'_>, String)| {
-                network(value).ok_or_else(|| at.expected("an address or network, like 10.0.0.0/8"))
+            let read = |value: &Word| {
+                network(&value.text).ok_or_else(|| value.wrong("an address or network, like 10.0.0.0/8"))
             };
             AclTest::Networks(values.iter().map(read).collect::<Result<_, _>>()?)
         }
-        Method::Count => AclTest::Counts(counts(values)?),
+        Method::Count => AclTest::Counts(counts(&values)?),
     })
 }
 
 /// `2`, `1:3`, `:3`, `2:`, and `eq|ge|gt|le|lt N`; an operator holds for the values after it.
-fn counts(values: &[(Cursor<'_>, String)]) -> Result<Vec<(u64, u64)>, SyntaxError> {
+fn counts(values: &[Word]) -> Result<Vec<(u64, u64)>, SyntaxError> {
     let mut operator = "eq";
     let mut ranges = Vec::new();
-    let mut last = None;
-    for (at, value) in values {
-        last = Some(at);
-        if matches!(value.as_str(), "eq" | "ge" | "gt" | "le" | "lt") {
-            operator = value;
+    for value in values {
+        if matches!(value.text.as_str(), "eq" | "ge" | "gt" | "le" | "lt") {
+            operator = &value.text;
             continue;
         }
-        let wrong = || at.expected("a count, like 0, 1:3 or gt 0");
+        let wrong = || value.wrong("a count, like 0, 1:3 or gt 0");
         let number = |text: &str| text.parse::<u32>().map(u64::from).map_err(|_| wrong());
-        let range = match (operator, value.split_once(':')) {
+        let range = match (operator, value.text.split_once(':')) {
             ("eq", Some(("", high))) => (0, number(high)?),
             ("eq", Some((low, ""))) => (number(low)?, u64::MAX),
             ("eq", Some((low, high))) => (number(low)?, number(high)?),
             (_, Some(_)) => return Err(wrong()),
-            ("eq", None) => (number(value)?, number(value)?),
-            ("ge", None) => (number(value)?, u64::MAX),
-            ("gt", None) => (number(value)? + 1, u64::MAX),
-            ("le", None) => (0, number(value)?),
-            (_, None) => (0, number(value)?.checked_sub(1).ok_or_else(wrong)?),
+            ("eq", None) => (number(&value.text)?, number(&value.text)?),
+            ("ge", None) => (number(&value.text)?, u64::MAX),
+            ("gt", None) => (number(&value.text)? + 1, u64::MAX),
+            ("le", None) => (0, number(&value.text)?),
+            (_, None) => (0, number(&value.text)?.checked_sub(1).ok_or_else(wrong)?),
         };
         ranges.push(range);
     }
-    match (ranges.is_empty(), last) {
-        (true, Some(at)) => Err(at.expected("a count after the operator")),
+    match values.last() {
+        Some(last) if ranges.is_empty() => Err(last.wrong("a count after the operator")),
         _ => Ok(ranges),
     }
 }

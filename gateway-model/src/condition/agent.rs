@@ -45,16 +45,23 @@ impl Agent {
         }
     }
 
+    /// The ways to know it: by a `User-Agent` value that has all parts of one of them, in any case.
+    pub(super) fn ways(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Chrome => &[&["Chrome"]],
+            Self::Firefox => &[&["Firefox"]],
+            Self::Safari => &[&["Safari", "Version"]],
+            Self::Edge => &[&["Edge"], &["Edg/"], &["EdgA/"], &["EdgiOS/"]],
+            Self::Ie => &[&["MSIE"]],
+            Self::Ios => &[&["iOS"], &["iPhone"], &["iPad"], &["iPod"]],
+            Self::Android => &[&["Android"]],
+        }
+    }
+
     /// Whether a `User-Agent` value is one of it.
     pub fn is_agent(self, value: &[u8]) -> bool {
-        let has = |part: &str| contains_ignoring_case(value, part.as_bytes());
-        match self {
-            Self::Chrome | Self::Firefox | Self::Android => has(self.name()),
-            Self::Safari => has("Safari") && has("Version"),
-            Self::Edge => has("Edge") || has("Edg/") || has("EdgA/") || has("EdgiOS/"),
-            Self::Ie => has("MSIE"),
-            Self::Ios => has("iOS") || has("iPhone") || has("iPad") || has("iPod"),
-        }
+        let has = |part: &&str| contains_ignoring_case(value, part.as_bytes());
+        self.ways().iter().any(|parts| parts.iter().all(has))
     }
 }
 

@@ -165,7 +165,7 @@ fn decoded(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-fn contains(value: &[u8], part: &[u8]) -> bool {
+pub(super) fn contains(value: &[u8], part: &[u8]) -> bool {
     part.is_empty() || value.windows(part.len()).any(|window| window == part)
 }
 

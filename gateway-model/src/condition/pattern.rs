@@ -4,7 +4,10 @@ use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::selector::regex_reason;
+use crate::{
+    expression::shape::{Found, found_in},
+    selector::regex_reason,
+};
 
 /// Largest compiled size, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -14,6 +17,8 @@ const SIZE_LIMIT: usize = 1 << 20;
 pub struct Pattern {
     source: String,
     ignores_case: bool,
+    /// Where finding it is no more than comparing texts.
+    found_in: Option<Found>,
     regex: Regex,
 }
 
@@ -25,7 +30,13 @@ impl Pattern {
             .size_limit(SIZE_LIMIT)
             .build()
             .map_err(|error| regex_reason(&error))?;
-        Ok(Self { source: source.to_owned(), ignores_case, regex })
+        let found_in = found_in(source).filter(|found| !ignores_case || *found == Found::Everywhere);
+        Ok(Self { source: source.to_owned(), ignores_case, found_in, regex })
+    }
+
+    /// What it is found in, where that is no more than comparing texts with regard to case.
+    pub(super) fn found_in(&self) -> Option<&Found> {
+        self.found_in.as_ref()
     }
 
     /// As written, without the slashes.

@@ -105,33 +105,29 @@ impl Subject {
         matches!(self, Self::Host | Self::UserAgent | Self::Method | Self::Sni)
     }
 
-    /// `None`: not to be asked of this subject.
-    fn test(&self, comparison: Comparison, value: Value) -> Result<Option<Test>, String> {
+    /// Whether it can be compared so.
+    fn allows(&self, comparison: Comparison) -> bool {
+        match comparison {
+            Comparison::Equals | Comparison::Matches => true,
+            Comparison::Contains => !matches!(self, Self::Sni | Self::Method),
+            Comparison::StartsWith | Comparison::EndsWith => matches!(self, Self::Path),
+        }
+    }
+
+    fn test(&self, comparison: Comparison, value: Value) -> Result<Test, String> {
+        let pattern = |source: &str| Pattern::new(source, self.ignores_case()).map(Test::Matches);
         let value = match (value, comparison) {
-            (Value::Regex(source), _) => {
-                return Pattern::new(&source, self.ignores_case())
-                    .map(|pattern| Some(Test::Matches(pattern)));
-            }
-            (Value::Text(source), Comparison::Matches) => {
-                let source = unslash(&source);
-                return Pattern::new(&source, self.ignores_case())
-                    .map(|pattern| Some(Test::Matches(pattern)));
-            }
+            (Value::Regex(source), _) => return pattern(&source),
+            (Value::Text(source), Comparison::Matches) => return pattern(&unslash(&source)),
             (Value::Text(value), _) => value,
         };
-        let exact = matches!(self, Self::Host | Self::Sni | Self::Method);
         Ok(match (self, comparison) {
-            (Self::UserAgent, Comparison::Equals | Comparison::Contains) => {
-                Some(Agent::by_name(&value).map_or(Test::Contains(value), Test::Known))
-            }
-            (Self::Host, Comparison::Equals | Comparison::Contains) => {
-                Some(Test::Equals(without_port(&value).to_owned()))
-            }
-            (_, Comparison::Equals) => Some(Test::Equals(value)),
-            (Self::Path, Comparison::StartsWith) => Some(Test::StartsWith(value)),
-            (Self::Path, Comparison::EndsWith) => Some(Test::EndsWith(value)),
-            (_, Comparison::Contains) if !exact => Some(Test::Contains(value)),
-            (_, _) => None,
+            (Self::UserAgent, _) => Agent::by_name(&value).map_or(Test::Contains(value), Test::Known),
+            (Self::Host, _) => Test::Equals(without_port(&value).to_owned()),
+            (_, Comparison::StartsWith) => Test::StartsWith(value),
+            (_, Comparison::EndsWith) => Test::EndsWith(value),
+            (_, Comparison::Contains) => Test::Contains(value),
+            (_, Comparison::Equals | Comparison::Matches) => Test::Equals(value),
         })
     }
 
@@ -184,7 +180,7 @@ impl Operand for Term {
         if cursor.peek() == Some('<') {
             return Acl::parse(cursor).map(Self::Raw);
         }
-        let start = cursor.clone();
+        let start = cursor.mark();
         let word = cursor.take_while(|c| c.is_ascii_alphabetic() || c == '-').to_ascii_lowercase();
         let subject = match word.as_str() {
             "has" | "contains" | "misses" => return present(cursor, word != "misses"),
@@ -198,7 +194,7 @@ impl Operand for Term {
             "header" => Subject::Header(name(cursor, "the name of a header")?.to_ascii_lowercase()),
             "cookie" => Subject::Cookie(name(cursor, "the name of a cookie")?),
             "query" => Subject::Query(name(cursor, "the name of a query parameter")?),
-            _ => return Err(start.expected(TERMS)),
+            _ => return Err(cursor.expected_at(start, TERMS)),
         };
         text(cursor, subject)
     }
@@ -206,21 +202,21 @@ impl Operand for Term {
 
 fn text(cursor: &mut Cursor<'_>, subject: Subject) -> Result<Term, SyntaxError> {
     cursor.skip_blanks();
-    let start = cursor.clone();
+    let start = cursor.mark();
     let Some((comparison, negated)) = comparison(cursor) else {
-        return Err(start.expected(subject.comparisons()));
+        return Err(cursor.expected_at(start, subject.comparisons()));
     };
+    if !subject.allows(comparison) {
+        return Err(cursor.wrong_since(start, subject.comparisons()));
+    }
     cursor.skip_blanks();
-    let at = cursor.clone();
+    let at = cursor.mark();
     // A path begins with a slash: only after `matches` is it the beginning of a regular expression.
     let slashes = comparison == Comparison::Matches || subject != Subject::Path;
     let what = if comparison == Comparison::Matches { "a regular expression, /…/" } else { "a value" };
     let value = cursor.value(what, slashes)?;
-    match subject.test(comparison, value) {
-        Ok(Some(test)) => Ok(Term::Text { subject, negated, test }),
-        Ok(None) => Err(start.expected(subject.comparisons())),
-        Err(reason) => Err(at.expected(&reason)),
-    }
+    let test = subject.test(comparison, value).map_err(|reason| cursor.wrong_since(at, &reason))?;
+    Ok(Term::Text { subject, negated, test })
 }
 
 /// A comparison, and whether it is negated.
@@ -270,18 +266,31 @@ fn client(cursor: &mut Cursor<'_>) -> Result<Term, SyntaxError> {
         return Err(cursor.expected("`in`"));
     }
     cursor.skip_blanks();
-    let start = cursor.clone();
+    let start = cursor.mark();
     let what = "an address or network, like 10.0.0.0/8 or 2001:db8::/32";
-    let Value::Text(text) = cursor.value(what, false)? else { return Err(start.expected(what)) };
-    network(&text).map(Term::Client).ok_or_else(|| start.expected(what))
+    let network = match cursor.value(what, false)? {
+        Value::Text(text) => network(&text),
+        Value::Regex(_) => None,
+    };
+    network.map(Term::Client).ok_or_else(|| cursor.wrong_since(start, what))
 }
 
-/// A network, or an address as the network of it alone.
+/// A network, or an address as the network of it alone. Clients that IPv6 sockets show as `::ffff:a.b.c.d` are
+/// IPv4 clients; so are networks written in that way.
 pub(super) fn network(text: &str) -> Option<IpNet> {
-    text.parse::<IpNet>()
+    let network = text
+        .parse::<IpNet>()
         .ok()
         .or_else(|| text.parse().ok().map(|address: IpAddr| address.into()))
-        .map(|net| net.trunc())
+        .map(|network| network.trunc())?;
+    let mapped = match network.addr().to_canonical() {
+        IpAddr::V4(address) => network.prefix_len().checked_sub(96).map(|length| (address, length)),
+        IpAddr::V6(_) => None,
+    };
+    match (network, mapped) {
+        (IpNet::V6(_), Some((address, length))) => IpNet::new(address.into(), length).ok(),
+        _ => Some(network),
+    }
 }
 
 fn percent(cursor: &mut Cursor<'_>) -> Result<Term, SyntaxError> {
@@ -290,21 +299,20 @@ fn percent(cursor: &mut Cursor<'_>) -> Result<Term, SyntaxError> {
         return Err(cursor.expected("`<`"));
     }
     cursor.skip_blanks();
-    let start = cursor.clone();
+    let start = cursor.mark();
     let what = "a number from 0 to 100, with at most two decimals";
     let digits = cursor.take_while(|c| !c.is_whitespace() && !matches!(c, '(' | ')'));
     let digits = digits.strip_suffix('%').unwrap_or(digits);
-    format!("{digits}%").parse().map(Term::Percent).map_err(|_| start.expected(what))
+    format!("{digits}%").parse().map(Term::Percent).map_err(|_| cursor.wrong_since(start, what))
 }
 
 /// A name: bare up to a blank, parenthesis, quote, `=` or `!`, or quoted.
 fn name(cursor: &mut Cursor<'_>, what: &str) -> Result<String, SyntaxError> {
     cursor.skip_blanks();
     if let Some(mark @ ('\'' | '"')) = cursor.peek() {
-        let start = cursor.clone();
-        return cursor
-            .quoted(mark)
-            .and_then(|name| if name.is_empty() { Err(start.expected(what)) } else { Ok(name) });
+        let start = cursor.mark();
+        let name = cursor.quoted(mark)?;
+        return if name.is_empty() { Err(cursor.wrong_since(start, what)) } else { Ok(name) };
     }
     let name = cursor
         .take_while(|c| !c.is_whitespace() && !matches!(c, '(' | ')' | '\'' | '"' | '=' | '!' | '<' | '>'));

@@ -1,13 +1,31 @@
 //! A place in an expression's text, and what can be read from there.
+//!
+//! It only goes forward, knows its column as it goes, and counts what it looks at: parsing takes steps in
+//! proportion to the text's length.
 
-use super::SyntaxError;
+use std::cell::Cell;
+
+use super::{Span, SyntaxError};
+
+/// Longest piece of a text that an error quotes, in characters.
+const LONGEST_QUOTE: usize = 24;
 
 /// Reads a text from left to right.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Cursor<'a> {
     text: &'a str,
+    next: Mark,
+    /// Bytes looked at so far, one more for each look.
+    steps: Cell<usize>,
+}
+
+/// Where a cursor was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
     /// Byte offset, at a character's beginning.
     at: usize,
+    /// In characters, from 1.
+    column: usize,
 }
 
 /// A value as written.
@@ -21,75 +39,100 @@ pub(crate) enum Value {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, next: Mark { at: 0, column: 1 }, steps: Cell::new(0) }
     }
 
-    pub(crate) fn rest(&self) -> &'a str {
-        &self.text[self.at..]
+    /// How many bytes were looked at, those looked at twice counted twice.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.get()
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.next
+    }
+
+    /// From `start` up to the next character.
+    pub(crate) fn span_since(&self, start: Mark) -> Span {
+        Span { column: start.column, length: self.next.column - start.column }
+    }
+
+    /// What was read since `start`.
+    pub(crate) fn text_since(&self, start: Mark) -> &'a str {
+        &self.text[start.at..self.next.at]
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
-        self.at == self.text.len()
+        self.next.at == self.text.len()
     }
 
     pub(crate) fn peek(&self) -> Option<char> {
+        self.look(1);
         self.rest().chars().next()
     }
 
     pub(crate) fn advance(&mut self) -> Option<char> {
         let next = self.peek()?;
-        self.at += next.len_utf8();
+        self.next = Mark { at: self.next.at + next.len_utf8(), column: self.next.column + 1 };
         Some(next)
     }
 
     /// Skips blanks; says whether there were any.
     pub(crate) fn skip_blanks(&mut self) -> bool {
-        let before = self.at;
-        self.at = self.text.len() - self.rest().trim_start().len();
-        self.at > before
-    }
-
-    /// The column of the next character, from 1.
-    pub(crate) fn column(&self) -> usize {
-        self.text[..self.at].chars().count() + 1
+        !self.take_while(char::is_whitespace).is_empty()
     }
 
     /// An error at the next character.
     pub(crate) fn expected(&self, what: &str) -> SyntaxError {
-        let word: String = self.rest().chars().take_while(|c| !c.is_whitespace()).take(24).collect();
-        let found = match (self.peek(), word.is_empty()) {
-            (None, _) => "the end".to_owned(),
-            (Some(_), true) => "a blank".to_owned(),
-            (Some(_), false) => format!("`{word}`"),
+        self.expected_at(self.next, what)
+    }
+
+    /// An error about the word, or the sign, that begins at `start`.
+    pub(crate) fn expected_at(&self, start: Mark, what: &str) -> SyntaxError {
+        let rest = &self.text[start.at..];
+        let word = |c: &char| !c.is_whitespace() && !matches!(c, '(' | ')');
+        let length = rest.chars().take_while(word).count().max(1);
+        let found = match rest.chars().next() {
+            None => "the end".to_owned(),
+            Some(first) if first.is_whitespace() => "a blank".to_owned(),
+            Some(_) => in_backticks(rest.chars().take(length)),
         };
-        SyntaxError { column: self.column(), expected: what.to_owned(), found }
+        SyntaxError { column: start.column, length, expected: what.to_owned(), found }
+    }
+
+    /// An error about all that was read since `start`.
+    pub(crate) fn wrong_since(&self, start: Mark, what: &str) -> SyntaxError {
+        match self.text_since(start) {
+            "" => self.expected_at(start, what),
+            text => SyntaxError::at(self.span_since(start), what, text),
+        }
+    }
+
+    /// An error about something opened at `start` that nothing closes.
+    pub(crate) fn unclosed(&self, start: Mark, what: &str) -> SyntaxError {
+        let found = "the end".to_owned();
+        SyntaxError { column: start.column, length: 1, expected: what.to_owned(), found }
     }
 
     /// Takes exactly `text`.
     pub(crate) fn take(&mut self, text: &str) -> bool {
+        self.look(text.len());
         let found = self.rest().starts_with(text);
         if found {
-            self.at += text.len();
+            self.pass(text.len());
         }
         found
     }
 
-    /// Takes `text`, which is ASCII, in any case.
-    pub(crate) fn take_ignoring_case(&mut self, text: &str) -> bool {
-        let found = self.rest().get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text));
-        if found {
-            self.at += text.len();
-        }
-        found
-    }
-
-    /// Takes the word `word` (in any case), if it is a whole one: followed by a blank, a parenthesis or the end.
+    /// Takes the word `word` (ASCII, in any case), if it is a whole one: followed by a blank, a parenthesis or
+    /// the end.
     pub(crate) fn take_word(&mut self, word: &str) -> bool {
-        let mut after = self.clone();
-        let whole = after.take_ignoring_case(word)
-            && after.peek().is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')'));
+        self.look(word.len() + 1);
+        let whole = self.rest().split_at_checked(word.len()).is_some_and(|(head, tail)| {
+            head.eq_ignore_ascii_case(word)
+                && tail.chars().next().is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')'))
+        });
         if whole {
-            *self = after;
+            self.pass(word.len());
         }
         whole
     }
@@ -112,7 +155,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         let length = rest.find(|c| !wanted(c)).unwrap_or(rest.len());
-        self.at += length;
+        self.look(length + 1);
+        self.pass(length);
         &rest[..length]
     }
 
@@ -132,7 +176,7 @@ impl<'a> Cursor<'a> {
 
     /// A quoted text, the quote doubled inside.
     pub(crate) fn quoted(&mut self, quote: char) -> Result<String, SyntaxError> {
-        let start = self.clone();
+        let start = self.mark();
         self.advance();
         let mut text = String::new();
         loop {
@@ -143,13 +187,13 @@ impl<'a> Cursor<'a> {
                 }
                 Some(next) if next == quote => return Ok(text),
                 Some(next) => text.push(next),
-                None => return Err(start.expected(&format!("a closing {quote} for this one"))),
+                None => return Err(self.unclosed(start, &format!("a closing {quote} for this one"))),
             }
         }
     }
 
     fn regex(&mut self) -> Result<String, SyntaxError> {
-        let start = self.clone();
+        let start = self.mark();
         self.advance();
         let mut text = String::new();
         loop {
@@ -158,13 +202,35 @@ impl<'a> Cursor<'a> {
                 Some('\\') => match self.advance() {
                     Some('/') => text.push('/'),
                     Some(next) => text.extend(['\\', next]),
-                    None => return Err(start.expected("a closing / for this one")),
+                    None => break,
                 },
                 Some(next) => text.push(next),
-                None => return Err(start.expected("a closing / for this one")),
+                None => break,
             }
         }
+        Err(self.unclosed(start, "a closing / for this one"))
     }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.next.at..]
+    }
+
+    fn look(&self, bytes: usize) {
+        self.steps.set(self.steps.get() + bytes);
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.look(bytes);
+        let column = self.next.column + self.rest()[..bytes].chars().count();
+        self.next = Mark { at: self.next.at + bytes, column };
+    }
+}
+
+/// What an error quotes: not all of a long text.
+pub(super) fn in_backticks(mut text: impl Iterator<Item = char>) -> String {
+    let head: String = text.by_ref().take(LONGEST_QUOTE).collect();
+    let more = if text.next().is_some() { "…" } else { "" };
+    format!("`{head}{more}`")
 }
 
 /// Writes a text so that it parses as the same value: bare where that works, else quoted.

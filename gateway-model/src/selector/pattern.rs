@@ -3,6 +3,9 @@
 use std::fmt;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::Hir;
+
+use crate::expression::shape::only_text;
 
 /// Largest compiled size of a regular expression, in bytes.
 pub const SIZE_LIMIT: usize = 1 << 20;
@@ -11,25 +14,31 @@ pub const SIZE_LIMIT: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
+    /// The only text that it matches, if there is one.
+    only_text: Option<String>,
     regex: Regex,
 }
 
 impl Pattern {
     /// Compiles it; an error says what is wrong in words that fit after "expected".
     pub fn new(source: &str) -> Result<Self, String> {
-        let regex = RegexBuilder::new(&format!("^(?:{source})$"))
-            .size_limit(SIZE_LIMIT)
-            .build()
-            .map_err(|error| reason(&error))?;
-        // The anchors must not be undone by what they enclose: `a)|(?:b` compiles only with them.
-        Regex::new(source).map_err(|error| reason(&error))?;
+        // What is enclosed must not undo the anchors: `a)|(?:b` is right only between them.
+        let hir = regex_syntax::parse(source).map_err(|error| reason(&error))?;
+        let build = |anchored: &str| RegexBuilder::new(anchored).size_limit(SIZE_LIMIT).build();
+        let regex =
+            build(&format!(r"\A(?:{source})\z"))
+                // In a `(?x)` comment, which ends with its line, the parenthesis would be part of it.
+                .or_else(|error| {
+                    if error_is_size(&error) { Err(error) } else { build(&format!("\\A(?:{source}\n)\\z")) }
+                })
+                .map_err(|error| reason(&error))?;
         if regex.captures_len() > 2 {
             return Err(format!(
                 "at most one capture group, there are {}; write (?:…) for the others",
                 regex.captures_len() - 1
             ));
         }
-        Ok(Self { source: source.to_owned(), regex })
+        Ok(Self { source: source.to_owned(), only_text: only_text(&hir), regex })
     }
 
     /// As written.
@@ -41,6 +50,16 @@ impl Pattern {
     pub(crate) fn as_plain(&self) -> Option<&str> {
         (!self.source.contains(r"\.+*?()|[]{}^$".chars().collect::<Vec<_>>().as_slice()))
             .then_some(&self.source)
+    }
+
+    /// The only text that it matches, whether a part of it is captured or not.
+    pub(super) fn only_text(&self) -> Option<&str> {
+        self.only_text.as_deref()
+    }
+
+    /// What it is made of.
+    pub(super) fn hir(&self) -> Option<Hir> {
+        regex_syntax::parse(&self.source).ok()
     }
 
     /// Whether it has a capture group.
@@ -63,8 +82,12 @@ impl Pattern {
     }
 }
 
+fn error_is_size(error: &regex::Error) -> bool {
+    matches!(error, regex::Error::CompiledTooBig(_))
+}
+
 /// The last line of a regex error, which names the mistake.
-pub(crate) fn reason(error: &regex::Error) -> String {
+pub(crate) fn reason(error: &dyn fmt::Display) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     format!("a regular expression that compiles ({})", last.trim_start_matches("error: "))

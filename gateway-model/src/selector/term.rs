@@ -32,6 +32,20 @@ const OPERANDS: &str = "a selector term: namespace(…), name(…), kind(…), i
      index(…), true or false";
 
 impl Term {
+    /// Its pattern, where it has one.
+    pub(super) fn pattern(&self) -> Option<&Pattern> {
+        match self {
+            Self::Namespace(pattern)
+            | Self::Name(pattern)
+            | Self::Kind(pattern)
+            | Self::Image(pattern)
+            | Self::Label(_, pattern)
+            | Self::Ip(pattern)
+            | Self::Port(pattern) => Some(pattern),
+            Self::Index(_) | Self::Literal(_) => None,
+        }
+    }
+
     /// Whether it matches; if it does, adds what it captured.
     pub(super) fn matches(&self, candidate: &Candidate<'_>, captured: &mut BTreeSet<String>) -> bool {
         let workload = candidate.workload;
@@ -72,7 +86,7 @@ impl Operand for Term {
     const EXPECTED: &'static str = OPERANDS;
 
     fn parse(cursor: &mut Cursor<'_>) -> Result<Self, SyntaxError> {
-        let start = cursor.clone();
+        let start = cursor.mark();
         let name = cursor.take_while(|c| c.is_ascii_alphanumeric() || c == '_').to_ascii_lowercase();
         let term = match name.as_str() {
             "true" => Self::Literal(true),
@@ -86,61 +100,70 @@ impl Operand for Term {
             "label" => {
                 let label = argument(cursor)?;
                 if label.is_empty() {
-                    return Err(start.expected("the name of a label in label(…)(…)"));
+                    return Err(cursor.wrong_since(start, "the name of a label in label(…)(…)"));
                 }
                 Self::Label(label.to_owned(), pattern(cursor)?)
             }
             "port_index" | "index" => {
-                let at = cursor.clone();
-                let number = argument(cursor)?;
-                Self::Index(number.parse().map_err(|_| at.expected("a number from 0 in parentheses"))?)
+                let at = cursor.mark();
+                let number = argument(cursor)?.parse();
+                Self::Index(number.map_err(|_| cursor.wrong_since(at, "a number from 0 in parentheses"))?)
             }
-            _ => return Err(start.expected(OPERANDS)),
+            _ => return Err(cursor.expected_at(start, OPERANDS)),
         };
         Ok(term)
     }
 }
 
 fn pattern(cursor: &mut Cursor<'_>) -> Result<Pattern, SyntaxError> {
-    let start = cursor.clone();
+    let start = cursor.mark();
     let source = argument(cursor)?;
-    Pattern::new(source).map_err(|reason| start.expected(&reason))
+    Pattern::new(source).map_err(|reason| cursor.wrong_since(start, &reason))
 }
 
 /// Text between parentheses that balance; those escaped, or in a class `[…]`, are not counted. Blanks around
-/// it are dropped.
+/// it are dropped, an escaped one is not.
 fn argument<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, SyntaxError> {
     cursor.skip_blanks();
-    let start = cursor.clone();
+    let start = cursor.mark();
     if !cursor.take("(") {
         return Err(cursor.expected("`(`"));
     }
-    let inside = cursor.rest();
-    let (mut depth, mut in_class) = (1_usize, false);
+    let inside = cursor.mark();
+    let (mut depth, mut classes) = (1_usize, 0_usize);
     loop {
-        let before = cursor.rest().len();
+        let argument = cursor.text_since(inside);
         match cursor.advance() {
             Some('\\') => {
                 cursor.advance();
             }
-            Some('[') if !in_class => {
-                in_class = true;
+            Some('[') => {
+                classes += 1;
                 // A bracket that comes first in a class stands for itself.
                 cursor.take("^");
                 cursor.take("]");
             }
-            Some(']') => in_class = false,
-            Some('(') if !in_class => depth += 1,
-            Some(')') if !in_class => {
+            Some(']') => classes = classes.saturating_sub(1),
+            Some('(') if classes == 0 => depth += 1,
+            Some(')') if classes == 0 => {
                 depth -= 1;
                 if depth == 0 {
-                    return Ok(inside[..inside.len() - before].trim());
+                    return Ok(without_blanks(argument));
                 }
             }
             Some(_) => {}
-            None => return Err(start.expected("a closing `)` for this one")),
+            None => return Err(cursor.unclosed(start, "a closing `)` for this one")),
         }
     }
+}
+
+/// Drops the blanks around a text, but for one at its end that a backslash escapes.
+fn without_blanks(text: &str) -> &str {
+    let text = text.trim_start();
+    let inner = text.trim_end();
+    let backslashes = inner.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    let escaped = if backslashes % 2 == 1 { text[inner.len()..].chars().next() } else { None };
+    &text[..inner.len() + escaped.map_or(0, char::len_utf8)]
 }
 
 impl fmt::Display for Term {

@@ -189,7 +189,8 @@ fn term() -> impl Strategy<Value = Term> {
 }
 
 fn expression() -> impl Strategy<Value = Expression<Term>> {
-    term().prop_map(Expression::Term).prop_recursive(4, 24, 4, |inner| {
+    let place = |term| Expression::Term(Placed { term, span: Span { column: 1, length: 1 } });
+    term().prop_map(place).prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             inner.clone().prop_map(|one| Expression::Not(Box::new(one))),
             prop::collection::vec(inner.clone(), 2..4).prop_map(Expression::All),
@@ -201,7 +202,7 @@ fn expression() -> impl Strategy<Value = Expression<Term>> {
 proptest! {
     #[test]
     fn printing_and_parsing_is_the_identity(expression in expression()) {
-        let selector = Selector(expression);
+        let selector = Selector { source: expression.to_string(), expression };
         let text = selector.to_string();
         prop_assert_eq!(Selector::parse(&text), Ok(selector), "{}", text);
     }

@@ -1,0 +1,259 @@
+//! Why a selector matches a workload or not, term by term, and which workloads it nearly matches.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::{Candidate, Pattern, Selector, Term, spelling::is_slip};
+use crate::{
+    expression::{Expression, Span, shape::must_contain, texts},
+    workload::{Workload, WorkloadPort},
+};
+
+/// Most terms that a near miss misses.
+const MOST_MISSED: usize = 2;
+
+/// What a selector makes of one candidate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Whether it matches.
+    pub matches: bool,
+    /// Its terms, in the order written; all are asked, also those that no longer matter.
+    pub terms: Vec<TermVerdict>,
+    /// Whether it does not match, and is likely meant to: all but one or two of the terms that must be true are,
+    /// and these look misspelt, or as many others name this very application.
+    pub is_near_miss: bool,
+    /// Where it does not match: the fewest terms (by index) that had to come out otherwise for it to match.
+    /// Empty where it matches, and where nothing could make it match.
+    pub missed: Vec<usize>,
+}
+
+/// What came of one term of a selector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TermVerdict {
+    /// The term as written.
+    pub text: String,
+    /// Where it is written.
+    pub span: Span,
+    /// Whether the term, without any `!` before it or around it, is true.
+    pub is_true: bool,
+    /// Whether an odd number of `!` stands before it or around it.
+    pub negated: bool,
+    /// What the workload has instead, where the term is not as it must be: ``label `app` is `bar` ``.
+    pub reason: Option<String>,
+}
+
+impl Explanation {
+    /// Why it does not match: what the workload has in place of what the missed terms ask for.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        self.missed.iter().filter_map(|index| self.terms[*index].reason.as_deref())
+    }
+
+    /// Orders what is worth telling: matches first, then near misses, then those that miss least.
+    fn rank(&self) -> (bool, bool, usize) {
+        (
+            !self.matches,
+            !self.is_near_miss,
+            if self.missed.is_empty() { usize::MAX } else { self.missed.len() },
+        )
+    }
+}
+
+impl Selector {
+    /// What it makes of a candidate, term by term.
+    pub fn explain(&self, candidate: &Candidate<'_>) -> Explanation {
+        let (mut terms, mut clues) = (Vec::new(), Vec::new());
+        self.expression.visit_placed(&mut |term, negated| {
+            let is_true = term.matches(candidate, &mut std::collections::BTreeSet::new());
+            let fits = is_true != negated;
+            let reason = (!fits).then(|| term.observed(candidate));
+            clues.push(Clue::new(&term.term, candidate, fits, negated));
+            terms.push(TermVerdict { text: String::new(), span: term.span, is_true, negated, reason });
+        });
+        let spans: Vec<Span> = terms.iter().map(|term| term.span).collect();
+        for (term, text) in terms.iter_mut().zip(texts(&self.source, spans.into_iter())) {
+            text.clone_into(&mut term.text);
+        }
+        let missed = missed(&self.expression, &mut clues.iter().enumerate());
+        let matches = missed.as_ref().is_some_and(Vec::is_empty);
+        let missed = missed.unwrap_or_default();
+        let naming = clues.iter().filter(|clue| clue.names_it).count();
+        let is_near_miss = (1..=MOST_MISSED).contains(&missed.len())
+            && (naming >= missed.len() || missed.iter().all(|index| clues[*index].is_slip));
+        Explanation { matches, terms, is_near_miss, missed }
+    }
+
+    /// What it makes of a workload: of that one of its addresses and ports which fits best.
+    pub fn explain_workload(&self, workload: &Workload) -> Explanation {
+        let mut addresses: Vec<Option<IpAddr>> = workload.addresses.iter().copied().map(Some).collect();
+        if addresses.is_empty() {
+            addresses.push(None);
+        }
+        let mut ports: Vec<Option<usize>> = (0..workload.ports.len()).map(Some).collect();
+        if ports.is_empty() || !self.asks_for_port() {
+            ports = vec![None];
+        }
+        let candidates = addresses.iter().flat_map(|address| {
+            ports.iter().map(|port| Candidate { workload, address: *address, port: *port })
+        });
+        let explanations = candidates.map(|candidate| self.explain(&candidate));
+        explanations.min_by_key(Explanation::rank).expect("there is an address and a port, or `None` for one")
+    }
+}
+
+/// What one term tells about whether the workload was meant.
+struct Clue {
+    /// Whether it is as it must be.
+    fits: bool,
+    /// Whether it could be otherwise.
+    is_open: bool,
+    /// Whether it fits by naming something of this application.
+    names_it: bool,
+    /// Whether it does not fit, and looks misspelt.
+    is_slip: bool,
+}
+
+impl Clue {
+    fn new(term: &Term, candidate: &Candidate<'_>, fits: bool, negated: bool) -> Self {
+        Self {
+            fits,
+            is_open: !matches!(term, Term::Literal(_)),
+            names_it: fits && !negated && term.names_something(),
+            is_slip: !fits && !negated && term.is_misspelt(candidate.workload),
+        }
+    }
+}
+
+/// The fewest terms that must come out otherwise for the expression to be as it must be; `None` where nothing
+/// can make it so. `clues` are those of its terms, in the order written.
+fn missed<'a>(
+    expression: &Expression<Term>,
+    clues: &mut impl Iterator<Item = (usize, &'a Clue)>,
+) -> Option<Vec<usize>> {
+    missed_signed(expression, true, clues)
+}
+
+fn missed_signed<'a>(
+    expression: &Expression<Term>,
+    truth: bool,
+    clues: &mut dyn Iterator<Item = (usize, &'a Clue)>,
+) -> Option<Vec<usize>> {
+    let mut parts = |inner: &[Expression<Term>]| -> Vec<Option<Vec<usize>>> {
+        inner.iter().map(|one| missed_signed(one, truth, clues)).collect()
+    };
+    match (expression, truth) {
+        (Expression::Term(_), _) => {
+            let (index, clue) = clues.next()?;
+            match (clue.fits, clue.is_open) {
+                (true, _) => Some(Vec::new()),
+                (false, true) => Some(vec![index]),
+                (false, false) => None,
+            }
+        }
+        (Expression::Not(inner), _) => missed_signed(inner, !truth, clues),
+        (Expression::All(inner), true) | (Expression::Any(inner), false) => {
+            parts(inner).into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+        }
+        (Expression::Any(inner), true) | (Expression::All(inner), false) => {
+            parts(inner).into_iter().flatten().min_by_key(Vec::len)
+        }
+    }
+}
+
+impl Term {
+    /// Whether it names something of an application: a text that others don't have by chance.
+    fn names_something(&self) -> bool {
+        let pattern = match self {
+            Self::Name(pattern) | Self::Image(pattern) | Self::Label(_, pattern) | Self::Ip(pattern) => {
+                pattern
+            }
+            Self::Namespace(_) | Self::Kind(_) | Self::Port(_) | Self::Index(_) | Self::Literal(_) => {
+                return false;
+            }
+        };
+        pattern.hir().is_some_and(|hir| must_contain(&hir, &|_| true))
+    }
+
+    /// Whether it does not match for a slip of the hand, here or in the workload.
+    fn is_misspelt(&self, workload: &Workload) -> bool {
+        let is_slip_of =
+            |pattern: &Pattern, value: &str| pattern.only_text().is_some_and(|text| is_slip(text, value));
+        match self {
+            Self::Name(pattern) => is_slip_of(pattern, &workload.name),
+            Self::Namespace(pattern) => is_slip_of(pattern, &workload.namespace),
+            Self::Image(pattern) => workload.images.iter().any(|image| is_slip_of(pattern, image)),
+            Self::Label(name, pattern) => match workload.labels.get(name) {
+                Some(value) => is_slip_of(pattern, value),
+                None => similar_label(name, workload)
+                    .and_then(|name| workload.labels.get(name))
+                    .is_some_and(|value| pattern.is_match(value)),
+            },
+            Self::Kind(_) | Self::Ip(_) | Self::Port(_) | Self::Index(_) | Self::Literal(_) => false,
+        }
+    }
+
+    /// What a candidate has of what the term asks for, in words.
+    fn observed(&self, candidate: &Candidate<'_>) -> String {
+        let workload = candidate.workload;
+        match self {
+            Self::Namespace(_) => format!("namespace is `{}`", workload.namespace),
+            Self::Name(_) => format!("name is `{}`", workload.name),
+            Self::Kind(_) => format!("kind is `{}`", workload.kind),
+            Self::Image(_) => match workload.images.as_slice() {
+                [] => "it has no image".to_owned(),
+                [image] => format!("image is `{image}`"),
+                images => format!("images are `{}`", images.join("`, `")),
+            },
+            Self::Label(name, _) => observed_label(name, workload),
+            Self::Ip(_) => match candidate.address {
+                Some(address) => format!("address is `{address}`"),
+                None => "it has no address".to_owned(),
+            },
+            Self::Port(pattern) => observed_port(pattern, candidate),
+            Self::Index(index) => observed_index(*index, candidate),
+            Self::Literal(value) => format!("`{value}` is what it says"),
+        }
+    }
+}
+
+fn observed_label(name: &str, workload: &Workload) -> String {
+    match (workload.labels.get(name), similar_label(name, workload)) {
+        (Some(value), _) => format!("label `{name}` is `{value}`"),
+        (None, Some(similar)) => format!("label `{name}` is missing; there is `{similar}`"),
+        (None, None) => format!("label `{name}` is missing"),
+    }
+}
+
+fn similar_label<'a>(name: &str, workload: &'a Workload) -> Option<&'a str> {
+    workload.labels.keys().map(String::as_str).find(|own| is_slip(own, name))
+}
+
+fn observed_port(pattern: &Pattern, candidate: &Candidate<'_>) -> String {
+    let ports = &candidate.workload.ports;
+    let has = |text: &str| ports.iter().any(|port| port.name == text || port.port.to_string() == text);
+    let all = || ports.iter().map(port_in_words).collect::<Vec<_>>().join(", ");
+    let chosen = candidate.port.and_then(|index| ports.get(index));
+    match (chosen, pattern.only_text()) {
+        _ if ports.is_empty() => "it has no port".to_owned(),
+        (_, Some(text)) if !has(text) && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("no port has the number {text}; there is {}", all())
+        }
+        (_, Some(text)) if !has(text) => format!("no port is named `{text}`; there is {}", all()),
+        (Some(port), _) => format!("port is {}", port_in_words(port)),
+        (None, _) => format!("no port is chosen of {}", all()),
+    }
+}
+
+fn port_in_words(port: &WorkloadPort) -> String {
+    if port.name.is_empty() { port.port.to_string() } else { format!("`{}` ({})", port.name, port.port) }
+}
+
+fn observed_index(index: usize, candidate: &Candidate<'_>) -> String {
+    match (candidate.workload.ports.len(), candidate.port) {
+        (0, _) => "it has no port".to_owned(),
+        (1, _) if index > 0 => format!("no port has the index {index}; it has one port"),
+        (count, _) if index >= count => format!("no port has the index {index}; it has {count} ports"),
+        (_, Some(own)) => format!("the port has the index {own}"),
+        (_, None) => "no port is chosen".to_owned(),
+    }
+}
