@@ -1,6 +1,17 @@
 //! Which endpoint of a route takes a request.
+//!
+//! * `roundrobin`: of any n picks in a row each of n endpoints has one.
+//! * `leastconn`: one with the fewest in flight, equal ones with equal chances.
+//! * `random`: any.
+//! * `p2c`: of two taken at random never the busier one (Mitzenmacher, *The power of two choices*, 2001).
+//! * `maglev`: by hash of the client. Without a table the endpoint with the highest hash of both (rendezvous):
+//!   when one is gone only its clients move. Many endpoints want a [`Table`].
+
+mod table;
 
 use std::net::{IpAddr, SocketAddr};
+
+pub use table::Table;
 
 use crate::{gateway::Balance, hash};
 
@@ -37,24 +48,36 @@ impl Chooser {
                 self.next
             }
             Balance::Random => self.below(count),
-            Balance::LeastConn => {
-                // Ties go to a random one: many idle endpoints must not all leave the work to the first.
-                let start = self.below(count);
-                (0..count).map(|step| (start + step) % count).min_by_key(|index| in_flight(*index))?
-            }
+            Balance::LeastConn => self.least(count, in_flight),
             Balance::P2c => {
                 let first = self.below(count);
                 let second = (first + 1 + self.below(count - 1)) % count;
                 if in_flight(second) < in_flight(first) { second } else { first }
             }
             Balance::Maglev => {
-                let client = hash_address(0, client);
-                let score = |endpoint: &SocketAddr| {
-                    hash::mix(client, hash_address(u64::from(endpoint.port()), endpoint.ip()))
-                };
-                (0..count).max_by_key(|index| score(&endpoints[*index]))?
+                let client = hash::address(0, client);
+                let score = |index: &usize| (score(client, &endpoints[*index]), endpoints[*index]);
+                (0..count).max_by_key(score)?
             }
         })
+    }
+
+    /// The one with the fewest in flight; of equal ones each with the same chance, so that many idle endpoints
+    /// do not leave the work to the first, nor those behind a busy one get its part.
+    fn least(&mut self, count: usize, in_flight: impl Fn(usize) -> u32) -> usize {
+        let (mut best, mut least, mut equal) = (0, in_flight(0), 1);
+        for index in 1..count {
+            let now = in_flight(index);
+            if now < least {
+                (best, least, equal) = (index, now, 1);
+            } else if now == least {
+                equal += 1;
+                if self.below(equal) == 0 {
+                    best = index;
+                }
+            }
+        }
+        best
     }
 
     /// A random number below `count` (`SplitMix64`).
@@ -64,11 +87,9 @@ impl Chooser {
     }
 }
 
-fn hash_address(seed: u64, address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => hash::bytes(seed, &address.octets()),
-        IpAddr::V6(address) => hash::bytes(seed, &address.octets()),
-    }
+/// How much a client wants an endpoint.
+fn score(client: u64, endpoint: &SocketAddr) -> u64 {
+    hash::mix(client, hash::socket(endpoint))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Hashes that are the same on every machine and in every release: rings and shares of clients depend on them.
 
+use std::net::{IpAddr, SocketAddr};
+
 /// Mixes two words into one (the finaliser of `SplitMix64`, applied twice).
 pub(crate) fn mix(a: u64, b: u64) -> u64 {
     finish(finish(a.wrapping_add(0x9e37_79b9_7f4a_7c15)) ^ b)
@@ -19,4 +21,17 @@ pub(crate) fn bytes(seed: u64, bytes: &[u8]) -> u64 {
         word[..chunk.len()].copy_from_slice(chunk);
         mix(hash, u64::from_le_bytes(word))
     })
+}
+
+/// Hashes an address; IPv4 mapped into IPv6 is the IPv4 address.
+pub(crate) fn address(seed: u64, address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => bytes(seed, &address.octets()),
+        IpAddr::V6(address) => bytes(seed, &address.octets()),
+    }
+}
+
+/// Hashes an address and port.
+pub(crate) fn socket(socket: &SocketAddr) -> u64 {
+    address(u64::from(socket.port()), socket.ip())
 }

@@ -21,5 +21,6 @@ pub mod resolve;
 pub mod ring;
 pub mod selector;
 pub mod snapshot;
+pub mod sticky;
 pub mod weight;
 pub mod workload;
