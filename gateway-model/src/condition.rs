@@ -24,7 +24,7 @@ pub use cookie::cookies;
 pub use evaluate::client_share;
 pub use explain::TermVerdict;
 pub use pattern::Pattern;
-pub(crate) use term::without_port;
+pub use term::without_port;
 pub use term::{Carrier, Subject, Term, Test};
 
 use crate::{

@@ -1,5 +1,7 @@
 //! Findings: mistakes as data. An invalid object yields findings and never blocks another.
 
+mod expression;
+
 use std::fmt;
 
 use serde::Serialize;

@@ -1,18 +1,21 @@
 //! Gateways as people declare them.
 
+mod artifact;
 mod check;
 mod host;
 mod port;
 mod read;
 mod read_route;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use artifact::{GatewayArtifact, RouteArtifact, schema};
+pub use check::lint_selector;
 pub use host::VirtualHost;
 pub use port::{PortSpec, PortType};
-pub(crate) use read::repeated;
-pub use read::{Parsed, parse};
+pub use read::{Parsed, parse, repeated};
 
 use crate::{
     condition::Condition,
@@ -20,6 +23,7 @@ use crate::{
     finding::Place,
     key::{GatewayKey, RouteName},
     selector::Selector,
+    sticky::Sticky,
     weight::Weight,
 };
 
@@ -82,18 +86,8 @@ pub struct Route {
     pub places: Places,
 }
 
-/// What a user keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sticky {
-    /// His route.
-    Route,
-    /// His route and endpoint.
-    Instance,
-}
-
 /// Where a gateway's own port is served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// In the kernel while nothing asks for a request.
@@ -106,7 +100,7 @@ pub enum Level {
 }
 
 /// How one of a route's endpoints is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Balance {
     /// One after the other.

@@ -105,6 +105,22 @@ impl Selector {
         captures_a_group(&self.expression)
     }
 
+    /// The first label that must be there and whose value is matched by something repeated, with its span and
+    /// pattern: where nothing captures a part of it, it was most likely meant to.
+    pub(crate) fn open_label(&self) -> Option<(Span, &str, &Pattern)> {
+        let mut found = None;
+        self.expression.visit_placed(&mut |placed, negated| {
+            if let Term::Label(name, pattern) = &placed.term
+                && !negated
+                && pattern.source().contains(['*', '+'])
+                && found.is_none()
+            {
+                found = Some((placed.span, name.as_str(), pattern));
+            }
+        });
+        found
+    }
+
     /// What it captures of a candidate that it matches: the texts of the capture groups of all matching terms
     /// that are not negated. `None` where it does not match.
     pub fn captures(&self, candidate: &Candidate<'_>) -> Option<BTreeSet<String>> {

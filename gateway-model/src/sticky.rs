@@ -28,6 +28,7 @@ mod user;
 
 use std::{cmp::Ordering, net::SocketAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cookie::{Cookie, ID_LENGTH, KEY_LENGTH, KeyTooShort, Keys};
@@ -47,7 +48,7 @@ pub struct Sticky {
 }
 
 /// What a user keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// His route.

@@ -160,7 +160,7 @@ fn unslash(regex: &str) -> String {
 }
 
 /// `foo.bar.com:8080` without `:8080`.
-pub(crate) fn without_port(host: &str) -> &str {
+pub fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))
             if !port.is_empty()

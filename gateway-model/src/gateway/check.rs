@@ -1,9 +1,14 @@
 //! What makes a gateway wrong although each of its fields reads well.
 
+use std::collections::BTreeSet;
+
 use super::{Gateway, Level, PortType, Route};
 use crate::{
     condition::{Condition, Fetch, Subject, Term},
+    document::Written,
     finding::{Finding, Place},
+    key::RouteName,
+    selector::Selector,
     weight::{self, ShareError},
 };
 
@@ -20,6 +25,7 @@ pub(super) fn check(gateway: &Gateway, findings: &mut Vec<Finding>) {
         );
     }
     check_weights(gateway, findings);
+    check_selector(gateway, findings);
     check_port(gateway, findings);
     check_tls(gateway, findings);
     for demand in demands(gateway) {
@@ -28,6 +34,36 @@ pub(super) fn check(gateway: &Gateway, findings: &mut Vec<Finding>) {
     for route in &gateway.routes {
         check_route(gateway, route, findings);
     }
+}
+
+fn check_selector(gateway: &Gateway, findings: &mut Vec<Finding>) {
+    let Some((selector, written)) = gateway.selector.as_ref().zip(gateway.places.of("selector")) else {
+        return;
+    };
+    // Where the one route of a selector without a group is listed, it is meant.
+    let is_meant =
+        gateway.routes.iter().any(|route| route.name == RouteName::from_captured(&BTreeSet::new()));
+    let warnings = lint_selector(selector, written).into_iter();
+    findings.extend(warnings.filter(|finding| !(is_meant && finding.code == "selector-without-group")));
+}
+
+/// What is legal in a gateway's selector and surely wrong.
+pub fn lint_selector(selector: &Selector, written: &Written) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        selector.lint().into_iter().map(|warning| Finding::warned(written, warning)).collect();
+    if !selector.captures_a_group()
+        && let Some((span, name, pattern)) = selector.open_label()
+    {
+        let message = format!(
+            "no term captures a part of what it matches: all workloads are one route, `()`, whatever their `{name}`"
+        );
+        let advice = format!("write label({name})(({pattern})): the inner parentheses name the routes");
+        findings.push(
+            Finding::warning("selector-without-group", message, advice)
+                .at(&written.part(span.column, span.length)),
+        );
+    }
+    findings
 }
 
 fn check_weights(gateway: &Gateway, findings: &mut Vec<Finding>) {
@@ -198,6 +234,12 @@ fn check_route(gateway: &Gateway, route: &Route, findings: &mut Vec<Finding>) {
             Finding::warning("strength-without-condition", message, "add a condition, or remove it")
                 .at(route.place_of("condition_strength")),
         );
+    }
+    if let Some((condition, written)) = route.condition.as_ref().zip(route.places.of("condition")) {
+        findings.extend(condition.lint().into_iter().map(|warning| Finding::warned(written, warning)));
+    }
+    if let Some((selector, written)) = route.selector.as_ref().zip(route.places.of("selector")) {
+        findings.extend(selector.lint().into_iter().map(|warning| Finding::warned(written, warning)));
     }
     if let Some(condition) = &route.condition
         && condition.asks_for_sni()

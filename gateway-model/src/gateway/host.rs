@@ -37,9 +37,10 @@ impl VirtualHost {
     pub fn matches(&self, host: &str) -> bool {
         match self.wildcard() {
             None => self.0 == host,
-            Some(suffix) => {
-                host.strip_suffix(suffix).and_then(|front| front.strip_suffix('.')).is_some_and(|front| !front.is_empty())
-            }
+            Some(suffix) => host
+                .strip_suffix(suffix)
+                .and_then(|front| front.strip_suffix('.'))
+                .is_some_and(|front| !front.is_empty()),
         }
     }
 

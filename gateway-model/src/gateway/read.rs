@@ -2,12 +2,13 @@
 
 use serde_json::Map;
 
-use super::{Gateway, Level, Sticky, VirtualHost, read_route};
+use super::{Gateway, Level, VirtualHost, read_route};
 use crate::{
     document::{self, Fields, Node, Places, Value, wrong},
     finding::{self, Finding},
     key::GatewayKey,
     selector::Selector,
+    sticky::{By, Keep, Sticky},
 };
 
 /// What a text declares.
@@ -49,7 +50,7 @@ pub fn parse(file: &str, text: &str, namespace: &str) -> Parsed {
 }
 
 /// The finding for a gateway that is declared a second time.
-pub(crate) fn repeated(gateway: &Gateway, first: &Gateway) -> Finding {
+pub fn repeated(gateway: &Gateway, first: &Gateway) -> Finding {
     Finding::error(
         "repeated-gateway",
         format!("`{}` is declared already, at {}", gateway.key.name, first.place),
@@ -176,33 +177,70 @@ fn read_hosts(node: &Node, findings: &mut Vec<Finding>) -> Vec<(VirtualHost, cra
 pub(super) fn read_selector(node: &Node, findings: &mut Vec<Finding>) -> Selector {
     let text = node.text("a selector, like label(app)(foo)", findings);
     let parsed = text.map(Selector::parse).transpose().unwrap_or_else(|error| {
-        findings.push(read_route::expression_finding("invalid-selector", "selector", node, &error));
+        findings.push(Finding::syntax("invalid-selector", "selector", &node.written, &error));
         None
     });
     parsed.unwrap_or_else(Selector::nothing)
 }
 
+/// `route` or `instance`, by cookie; or a map that says by what.
 fn read_sticky(node: &Node, findings: &mut Vec<Finding>) -> Option<Sticky> {
-    match node.text("`route` or `instance`", findings)? {
-        "route" => Some(Sticky::Route),
-        "instance" => Some(Sticky::Instance),
-        _ => {
-            findings.push(wrong(node, "`route` or `instance`"));
-            None
-        }
+    if let Value::Scalar(..) = node.value {
+        return read_keep(node, findings).map(|keep| Sticky { keep, by: By::default() });
     }
+    let mut fields = Fields::of(node, "sticky", findings)?;
+    let keep = fields.take("keep").and_then(|node| read_keep(node, findings));
+    let by = fields.take("by").map(|node| (node, read_by(node, findings)));
+    let mut named = |field: &'static str, of: fn(String) -> By, findings: &mut Vec<Finding>| {
+        let node = fields.take(field)?;
+        let name = node.text(&format!("the name of a {field}"), findings).map(str::to_owned);
+        Some((node, name.filter(|name| !name.is_empty()).map(of)))
+    };
+    let header = named("header", |name| By::Header(name.to_ascii_lowercase()), findings);
+    let claim = named("claim", By::Claim, findings);
+    let keep_is_missing = keep.is_none() && fields.finish(findings).of("keep").is_none();
+    if keep_is_missing {
+        let message = "`sticky` says by what a user is known, and not what he keeps";
+        let advice = "add `keep: route` or `keep: instance`";
+        findings.push(Finding::error("missing-field", message, advice).at(&node.place));
+    }
+    let mut given = [by, header, claim].into_iter().flatten();
+    let first = given.next();
+    if let Some((second, _)) = given.next() {
+        let message = "a user is known by one thing: `by`, `header` or `claim`";
+        findings.push(Finding::error("sticky-by-two", message, "remove all but one").at(&second.place));
+    }
+    let by = first.map_or(Some(By::default()), |(_, by)| by);
+    Some(Sticky { keep: keep?, by: by? })
+}
+
+fn read_keep(node: &Node, findings: &mut Vec<Finding>) -> Option<Keep> {
+    choice(node, "`route` or `instance`", &[("route", Keep::Route), ("instance", Keep::Instance)], findings)
+}
+
+fn read_by(node: &Node, findings: &mut Vec<Finding>) -> Option<By> {
+    let expected = "`cookie` or `client`; or `header: NAME` or `claim: NAME` instead of `by`";
+    choice(node, expected, &[("cookie", By::Cookie), ("client", By::Client)], findings)
 }
 
 fn read_level(node: &Node, findings: &mut Vec<Finding>) -> Option<Level> {
-    match node.text("`auto`, `kernel` or `request`", findings)? {
-        "auto" => Some(Level::Auto),
-        "kernel" => Some(Level::Kernel),
-        "request" => Some(Level::Request),
-        _ => {
-            findings.push(wrong(node, "`auto`, `kernel` or `request`"));
-            None
-        }
+    let levels = [("auto", Level::Auto), ("kernel", Level::Kernel), ("request", Level::Request)];
+    choice(node, "`auto`, `kernel` or `request`", &levels, findings)
+}
+
+/// One of some words.
+pub(super) fn choice<T: Clone>(
+    node: &Node,
+    expected: &str,
+    words: &[(&str, T)],
+    findings: &mut Vec<Finding>,
+) -> Option<T> {
+    let text = node.text(expected, findings)?;
+    let found = words.iter().find(|(word, _)| *word == text);
+    if found.is_none() {
+        findings.push(wrong(node, expected));
     }
+    found.map(|(_, value)| value.clone())
 }
 
 /// Names of secrets: `name` or `namespace/name`, as Kubernetes allows them (RFC 1123 subdomains).

@@ -2,12 +2,11 @@
 
 use super::{
     Balance, Route,
-    read::{parsed, read_metadata, read_selector},
+    read::{choice, parsed, read_metadata, read_selector},
 };
 use crate::{
     condition::Condition,
     document::{Fields, Node, Value, wrong},
-    expression::SyntaxError,
     finding::{Finding, Place},
     key::RouteName,
     weight::Weight,
@@ -132,44 +131,24 @@ fn read_body(mut route: Route, body: &Node, findings: &mut Vec<Finding>) -> Opti
     Some(route)
 }
 
-/// A condition: a text, or Vamp's `{condition: "…"}` with it.
 fn read_condition(node: &Node, findings: &mut Vec<Finding>) -> Option<Condition> {
     let text = node.text("a condition, like `User-Agent is Firefox`", findings)?;
     match Condition::parse(text) {
         Ok(condition) => Some(condition),
         Err(error) => {
-            findings.push(expression_finding("invalid-condition", "condition", node, &error));
+            findings.push(Finding::syntax("invalid-condition", "condition", &node.written, &error));
             None
         }
     }
-}
-
-/// A mistake in an expression, placed where it is written.
-pub(super) fn expression_finding(
-    code: &'static str,
-    what: &str,
-    node: &Node,
-    error: &SyntaxError,
-) -> Finding {
-    let message = format!(
-        "the {what} is wrong at its column {}: expected {}, found {}",
-        error.column, error.expected, error.found
-    );
-    let place = node.written.part(error.column, 1);
-    Finding::error(code, message, format!("correct the {what} at this place")).at(&place)
 }
 
 fn read_balance(node: &Node, findings: &mut Vec<Finding>) -> Option<Balance> {
-    let expected = "`roundrobin`, `leastconn`, `random`, `p2c` or `maglev`";
-    match node.text(expected, findings)? {
-        "roundrobin" => Some(Balance::RoundRobin),
-        "leastconn" => Some(Balance::LeastConn),
-        "random" => Some(Balance::Random),
-        "p2c" => Some(Balance::P2c),
-        "maglev" => Some(Balance::Maglev),
-        _ => {
-            findings.push(wrong(node, expected));
-            None
-        }
-    }
+    let words = [
+        ("roundrobin", Balance::RoundRobin),
+        ("leastconn", Balance::LeastConn),
+        ("random", Balance::Random),
+        ("p2c", Balance::P2c),
+        ("maglev", Balance::Maglev),
+    ];
+    choice(node, "`roundrobin`, `leastconn`, `random`, `p2c` or `maglev`", &words, findings)
 }
