@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::{Key, Node, Value, Written, written};
 use crate::finding::{Finding, Place};
@@ -15,8 +15,14 @@ pub const MAX_TEXT: usize = 8 << 20;
 /// Reads all documents of a text; empty ones are left out. A text that does not parse yields one finding, and
 /// the documents before it.
 pub fn parse(file: &str, text: &str) -> (Vec<Node>, Vec<Finding>) {
-    let mut builder =
-        Builder { file, source: Vec::new(), documents: Vec::new(), open: Vec::new(), findings: Vec::new() };
+    let mut builder = Builder {
+        file,
+        source: Vec::new(),
+        end: end_of(usize::MAX, text),
+        documents: Vec::new(),
+        open: Vec::new(),
+        findings: Vec::new(),
+    };
     if text.len() > MAX_TEXT {
         builder.findings.push(
             Finding::error(
@@ -32,12 +38,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<Node>, Vec<Finding>) {
     for event in Parser::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
-            Err(error) => Err(Finding::error(
-                "syntax",
-                format!("not valid YAML or JSON: {}", error.info()),
-                "check indentation, colons, quotes and brackets at this place",
-            )
-            .at(&builder.place(error.marker().line(), error.marker().col() + 1))),
+            Err(error) => Err(builder.syntax(text, &error)),
         };
         if let Err(finding) = step {
             builder.findings.push(finding);
@@ -51,6 +52,8 @@ struct Builder<'a> {
     file: &'a str,
     /// The whole text.
     source: Vec<char>,
+    /// Line and column of the end.
+    end: (usize, usize),
     documents: Vec<Node>,
     /// Collections that are not closed yet, the innermost last.
     open: Vec<Open>,
@@ -63,11 +66,22 @@ enum Open {
 }
 
 impl Builder<'_> {
+    /// The parser counts bytes for characters in directives, where it may find a mistake.
+    fn syntax(&self, text: &str, error: &ScanError) -> Finding {
+        let (line, column) = (error.marker().line(), error.marker().col() + 1);
+        let (_, end) = end_of(line, text);
+        let message = format!("not valid YAML or JSON: {}", error.info());
+        Finding::error("syntax", message, "check indentation, colons, quotes and brackets at this place")
+            .at(&self.place(line, column.min(end)))
+    }
+
+    /// At the end at most: the parser ends every text with a line end of its own, and finds things after it.
     fn place(&self, line: usize, column: usize) -> Place {
         self.stretch(line, column, 1)
     }
 
     fn stretch(&self, line: usize, column: usize, length: usize) -> Place {
+        let (line, column) = (line, column).min(self.end);
         let bounded = |number: usize| u32::try_from(number.max(1)).unwrap_or(u32::MAX);
         let file = self.file.to_owned();
         Place { file, line: bounded(line), column: bounded(column), length: bounded(length) }
@@ -149,6 +163,21 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the line `line` ends, or the text where it has fewer. As in YAML 1.2, a line ends with LF, CR or both.
+fn end_of(line: usize, text: &str) -> (usize, usize) {
+    let mut at = (1, 1);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\r' if rest.peek() == Some(&'\n') => {}
+            '\r' | '\n' if at.0 == line => break,
+            '\r' | '\n' => at = (at.0 + 1, 1),
+            _ => at.1 += 1,
+        }
+    }
+    at
 }
 
 fn new_key(node: Node, entries: &[(Key, Node)]) -> Result<Key, Finding> {
