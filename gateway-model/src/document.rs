@@ -88,6 +88,8 @@ fn scalar_to_json(text: &str, quoted: bool) -> serde_json::Value {
         "true" | "True" | "TRUE" => Json::Bool(true),
         "false" | "False" | "FALSE" => Json::Bool(false),
         text => match text.parse::<serde_json::Number>() {
+            // serde_json's own reading of fractions may miss the nearest one.
+            Ok(number) if number.is_f64() => text.parse::<f64>().map_or(Json::Null, Json::from),
             Ok(number) => Json::Number(number),
             Err(_) => Json::String(text.to_owned()),
         },

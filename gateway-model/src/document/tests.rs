@@ -84,6 +84,40 @@ fn a_broken_text_yields_the_documents_before_the_mistake() {
 }
 
 #[test]
+fn mistakes_stand_within_the_text() {
+    let place = |text: &str| {
+        let first = gateway::parse("f", text, "n").findings.swap_remove(0);
+        let place = first.place.unwrap();
+        (first.code, place.line, place.column)
+    };
+    assert_eq!(place("["), ("syntax", 1, 2));
+    assert_eq!(place("name: [\r\n"), ("syntax", 2, 1));
+    assert_eq!(place("name: a\nselector: 'true'\n?  "), ("unknown-field", 3, 4));
+    assert_eq!(place("%größer größer \0\n"), ("syntax", 1, 17));
+    let selector = |text: &str| place(&format!("name: a\nselector: {text}\n"));
+    assert_eq!(selector("name(a) & ("), ("invalid-selector", 2, 22));
+    assert_eq!(selector("'name(a) & ('"), ("invalid-selector", 2, 23));
+    assert_eq!(selector("|-\n  name(a) & ("), ("invalid-selector", 3, 14));
+    for elsewhere in ["name(a)\n  & (", "!!str name(", "'name('''", r#""\x6eame(""#] {
+        assert_eq!(selector(elsewhere), ("invalid-selector", 2, 11), "{elsewhere}");
+    }
+    assert_eq!(selector(">-\n  name(a)\n  & ("), ("invalid-selector", 3, 3));
+}
+
+#[test]
+fn numbers_are_the_nearest_ones() {
+    let (nodes, _) = parse("f", "[12e23, -0.1, 1e400, 9223372036854775808]");
+    let expected = serde_json::json!([1.2e24, -0.1, "1e400", 9_223_372_036_854_775_808_u64]);
+    assert_eq!(nodes[0].to_json(), expected);
+}
+
+#[test]
+fn a_year_past_all_calendars_is_no_time() {
+    let text = "{name: a, created: 18446744073709551615-01-01T00:00:00Z}";
+    assert_eq!(codes(&workload::parse("f", text, "n").findings), [("wrong-type", 1, 20)]);
+}
+
+#[test]
 fn a_misspelt_field_is_told_the_right_one() {
     let findings =
         gateway::parse("f", "name: a\nselector: 'true'\nvirtualhosts: [a]\nqqq: 1\n", "n").findings;

@@ -166,10 +166,13 @@ fn from_rfc3339(text: &str) -> Option<u64> {
         && hour < 24
         && minute < 60
         && second <= 60;
+    if !valid {
+        return None;
+    }
     // Days since 1970 in the Gregorian calendar, with years that begin in March (Hinnant, days_from_civil).
     let shifted = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let days =
         (shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + day_of_year).checked_sub(719_468)?;
-    valid.then_some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
