@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway-model/Cargo.toml", &["gateway-common"]),
     ("gateway-user/Cargo.toml", &["gateway-common", "gateway-model"]),
     ("tests/Cargo.toml", &["gateway-common", "gateway-model", "gateway-user"]),
+    ("tests/fuzz/Cargo.toml", &["gateway-model"]),
     ("xtask/Cargo.toml", &[]),
 ];
 
