@@ -33,7 +33,9 @@ fn format() -> Result<()> {
 
 fn lints() -> Result<()> {
     let workspace = ["clippy", "--workspace", "--exclude", "gateway-ebpf", "--all-targets"];
-    show(cargo(&workspace).args(["--", "-D", "warnings"]))
+    // The fuzzer is behind a feature.
+    let features = ["--features", "gateway-fuzz/driver"];
+    show(cargo(&workspace).args(features).args(["--", "-D", "warnings"]))
 }
 
 /// The kernel programs only build for their own target, against a `core` built on the way, which takes a flag

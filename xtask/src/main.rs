@@ -9,6 +9,7 @@ mod cache;
 mod check;
 mod demo;
 mod exec;
+mod fuzz;
 mod readme;
 mod setup;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Build,
     /// Run the tests (as root: they make network namespaces and load BPF programs)
     Test(test::Args),
+    /// Try to break what the parsers of the language promise, with texts that a fuzzer makes
+    Fuzz(fuzz::Args),
     /// Show a canary of real traffic moving from one version to the next (as root)
     Demo(demo::Args),
     /// Check format, lints and the rules of the house
@@ -59,6 +62,7 @@ fn run() -> Result<()> {
         Command::Setup => setup::everything(),
         Command::Build => build::command_line(),
         Command::Test(args) => test::command(&args),
+        Command::Fuzz(args) => fuzz::command(&args),
         Command::Demo(args) => demo::command_line(&args),
         Command::Check => check::command(),
         Command::Tidy => tidy::command(),

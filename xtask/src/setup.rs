@@ -2,6 +2,7 @@
 //! whether it is there, and says nothing if so.
 
 pub mod debian;
+pub mod fuzzer;
 pub mod h2spec;
 pub mod linker;
 pub mod mounts;
@@ -13,6 +14,7 @@ use anyhow::Result;
 pub fn everything() -> Result<()> {
     toolchain::ensure_lints()?;
     to_test()?;
+    to_fuzz()?;
     eprintln!("weir: everything is set up");
     Ok(())
 }
@@ -28,6 +30,11 @@ pub fn to_run() -> Result<()> {
     to_build()?;
     debian::ensure(debian::TO_RUN)?;
     mounts::ensure()
+}
+
+/// What fuzzing takes.
+pub fn to_fuzz() -> Result<()> {
+    fuzzer::ensure()
 }
 
 /// What the tests take.

@@ -7,13 +7,16 @@ use crate::{
     build::{self, Profile},
     demo,
     exec::{cargo, need_root, show},
-    readme, setup,
+    fuzz, readme, setup,
 };
+
+/// How long each target is fuzzed where all tests are run.
+const FUZZING_SECONDS: u32 = 20;
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run the slow tests too (those marked as ignored), and the commands of README.md
+    /// Run the slow tests too (those marked as ignored), the fuzzer for a while, and the commands of README.md
     #[arg(long)]
     all: bool,
     /// Only the tests whose names contain this; without the demo
@@ -37,11 +40,13 @@ pub fn command(args: &Args) -> Result<()> {
     {
         failed.push(format!("{error:#}"));
     }
-    if args.all
-        && args.filter.is_none()
-        && let Err(error) = readme::run()
-    {
-        failed.push(format!("README.md: {error:#}"));
+    if args.all && args.filter.is_none() {
+        if let Err(error) = fuzz::every_target(FUZZING_SECONDS) {
+            failed.push(format!("{error:#}"));
+        }
+        if let Err(error) = readme::run() {
+            failed.push(format!("README.md: {error:#}"));
+        }
     }
     if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
 }
