@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod document;
 pub mod expression;
 pub mod finding;
+pub mod format;
 pub mod gateway;
 mod hash;
 pub mod key;
