@@ -11,6 +11,7 @@ mod life;
 mod logging;
 mod mark;
 mod node;
+mod served;
 mod sources;
 mod succession;
 

@@ -1,10 +1,12 @@
-//! The command line. Every command but `run` and `uninstall` asks a running agent over its admin address.
+//! The command line. Some commands ask a running agent over its admin address, others work on files alone.
 //!
-//! Exit codes: 0 done, 1 failed, 2 used wrongly.
+//! Exit codes: 0 done, 1 failed (or found wrong), 2 used wrongly.
 
 pub(crate) mod args;
 mod client;
 mod commands;
+mod draw;
+mod offline;
 mod output;
 mod table;
 mod top;
@@ -30,7 +32,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", causes::text_of(&error));
-            let is_usage = error.is::<ConfigError>() || error.is::<commands::UsageError>();
+            let is_usage = error.is::<ConfigError>() || error.is::<args::UsageError>();
             ExitCode::from(if is_usage { USED_WRONGLY } else { FAILED })
         }
     }
@@ -47,6 +49,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(commands::answer(ask))
         }
+        Command::Offline(offline) => offline::run(offline),
     }
 }
 

@@ -191,7 +191,8 @@ fn look(paths: &[PathBuf]) -> Signature {
     files(paths).into_iter().map(|path| (path.clone(), signature(&path))).collect()
 }
 
-fn read(paths: &[PathBuf]) -> Texts {
+/// Reads files, and of folders the files that count.
+pub fn read(paths: &[PathBuf]) -> Texts {
     files(paths).into_iter().map(|path| (path.clone(), read_text(&path))).collect()
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use weir::state::StateFolder;
 
-use crate::usage::Dir;
+use gateway_tests::command::Folder;
 
 const FOLDER: &str = "WEIR_TEST_STATE_FOLDER";
 const KILLS: u32 = 100;
@@ -41,7 +41,7 @@ fn a_process_that_stores_until_it_is_killed() {
 
 #[test]
 fn a_hundred_kills_during_a_write_leave_the_old_state_or_the_new_one() {
-    let dir = Dir::new("state");
+    let dir = Folder::new("state");
     let draft = dir.path().join("state.new");
     let (mut hits, mut rounds) = (0, 0);
     while hits < KILLS {
@@ -90,7 +90,7 @@ fn write_and_kill(dir: &Path, draft: &Path, round: u32) -> u64 {
 
 #[test]
 fn a_stopped_writer_keeps_others_out() {
-    let dir = Dir::new("held");
+    let dir = Folder::new("held");
     let mut first = StateFolder::open(dir.path()).unwrap();
     first.take().unwrap();
     let mut second = StateFolder::open(dir.path()).unwrap();

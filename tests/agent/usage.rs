@@ -1,31 +1,16 @@
 //! Used wrongly, it says what was expected and exits with 2; failing, it says what to do and exits with 1. None
 //! of this needs rights or leaves anything behind.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::fs;
 
-use gateway_tests::agent::weir;
+use gateway_tests::command::{Folder, Ran, assert_says, run};
 
 /// What it wrote to standard error, after it exited with `code`.
 fn refused(code: i32, arguments: &[&str]) -> String {
-    let output = output(arguments);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "weir {}: {error}", arguments.join(" "));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    error
-}
-
-fn output(arguments: &[&str]) -> Output {
-    Command::new(weir().unwrap()).args(arguments).env_remove("WEIR_ADMIN").output().unwrap()
-}
-
-fn assert_says(error: &str, words: &[&str]) {
-    for word in words {
-        assert!(error.contains(word), "{word:?} is missing in: {error}");
-    }
+    let Ran { code: exited, out, err } = run(arguments);
+    assert_eq!(exited, Some(code), "weir {}: {err}", arguments.join(" "));
+    assert_eq!(out, "");
+    err
 }
 
 #[test]
@@ -65,7 +50,7 @@ fn commands_without_an_agent_say_how_to_reach_one_and_exit_with_1() {
 
 #[test]
 fn a_start_with_files_that_are_wrong_names_file_line_and_column_and_exits_with_1() {
-    let dir = Dir::new("usage");
+    let dir = Folder::new("usage");
     let cases = [
         ("name: foo\nport: [\n", "syntax"),
         ("name: foo\nkind: gateways\nselektor: label(app)(foo)\n", "unknown-field"),
@@ -93,7 +78,7 @@ fn a_start_with_files_that_are_wrong_names_file_line_and_column_and_exits_with_1
 fn a_start_with_a_file_or_a_device_that_does_not_exist_says_so() {
     let error = refused(1, &["run", "--config", "/nonexistent.yaml", "--interface", "lo"]);
     assert_says(&error, &["/nonexistent.yaml", "no such file"]);
-    let dir = Dir::new("device");
+    let dir = Folder::new("device");
     let file = dir.path().join("gateways.yaml");
     fs::write(&file, "").unwrap();
     let error = refused(1, &["run", "--config", file.to_str().unwrap(), "--interface", "weir-none"]);
@@ -103,11 +88,10 @@ fn a_start_with_a_file_or_a_device_that_does_not_exist_says_so() {
 #[test]
 fn the_effective_configuration_can_be_printed() {
     let printed =
-        output(&["run", "--config", "/a", "--interface", "eth0", "--drain-timeout", "5s", "--print-config"]);
-    assert!(printed.status.success());
-    let text = String::from_utf8(printed.stdout).unwrap();
+        run(&["run", "--config", "/a", "--interface", "eth0", "--drain-timeout", "5s", "--print-config"]);
+    assert_eq!(printed.code, Some(0));
     assert_says(
-        &text,
+        &printed.out,
         &[
             "interfaces:\n- eth0",
             "state_dir: /var/lib/weir",
@@ -115,25 +99,4 @@ fn the_effective_configuration_can_be_printed() {
             "admin: unix:/run/weir/admin.sock",
         ],
     );
-}
-
-/// A folder that goes with the value.
-pub(crate) struct Dir(std::path::PathBuf);
-
-impl Dir {
-    pub(crate) fn new(tag: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("weir-{tag}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

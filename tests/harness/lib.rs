@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod capture;
 pub mod client;
+pub mod command;
 pub mod lab;
 pub mod name;
 pub mod netns;

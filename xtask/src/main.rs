@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod cache;
 mod check;
+mod codegen;
 mod demo;
 mod exec;
 mod fuzz;
@@ -43,6 +44,8 @@ enum Command {
     Check,
     /// Check the rules of the house only
     Tidy,
+    /// Write the files that are generated from the code
+    Codegen,
     /// Measure
     Bench(bench::Args),
 }
@@ -66,6 +69,7 @@ fn run() -> Result<()> {
         Command::Demo(args) => demo::command_line(&args),
         Command::Check => check::command(),
         Command::Tidy => tidy::command(),
+        Command::Codegen => codegen::command_line(),
         Command::Bench(args) => bench::command(&args),
     }
 }

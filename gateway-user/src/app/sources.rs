@@ -9,12 +9,13 @@ use std::{
 };
 
 use gateway_model::{
-    finding::{Finding, Place},
+    finding::{self, Finding, Place},
     gateway::{self, Gateway},
     key::GatewayKey,
     workload::{self, Workload},
 };
 
+use super::served;
 use crate::watch::{ReadError, Texts};
 
 /// Gateways and workloads as declared.
@@ -45,7 +46,14 @@ impl Sources {
     /// Takes over what the files of artifacts say now.
     pub(super) fn set_artifacts(&mut self, texts: &Texts) {
         let parse = |file: &str, text: &str| {
-            let parsed = gateway::parse(file, text, &self.namespace);
+            let mut parsed = gateway::parse(file, text, &self.namespace);
+            parsed.gateways.retain(|gateway| {
+                let lacking = served::lacks(gateway);
+                let is_served = lacking.is_empty();
+                parsed.findings.extend(lacking);
+                is_served
+            });
+            finding::sort(&mut parsed.findings);
             (parsed.gateways, parsed.findings)
         };
         update(&mut self.gateways, texts, parse, |gateway| Some(gateway.key.clone()));
@@ -157,7 +165,7 @@ fn keep_last_good<T: Identified>(
 }
 
 fn unreadable(path: &Path, error: &ReadError) -> Finding {
-    let place = Place { file: path.display().to_string(), line: 1, column: 1 };
+    let place = Place { file: path.display().to_string(), line: 1, column: 1, length: 1 };
     let advice = "make it a text file that the agent may read; until then what it held last stays in force";
     Finding::error("unreadable-file", error.to_string(), advice).at(&place)
 }

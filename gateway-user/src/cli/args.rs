@@ -1,5 +1,7 @@
 //! The command line as typed.
 
+mod offline;
+
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
@@ -9,6 +11,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway_model::{condition::Condition, key::RouteName, weight::Weight};
+
+pub use offline::{FileArgs, NamespaceArgs, Offline};
 
 use crate::admin::address::AdminAddress;
 
@@ -29,6 +33,9 @@ pub enum Command {
     /// Ask a running agent.
     #[command(flatten)]
     Ask(Ask),
+    /// Work on files.
+    #[command(flatten)]
+    Offline(Offline),
     /// Detach and unpin everything of Weir's; needs no agent, and may be repeated
     Uninstall {
         /// Where the agent pinned its maps and programs
@@ -208,6 +215,11 @@ pub struct RemoteArgs {
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 }
+
+/// Arguments that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(pub(super) String);
 
 /// How to print.
 #[derive(Args, Clone, Copy, Debug)]

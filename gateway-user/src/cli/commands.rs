@@ -7,16 +7,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    args::{Ask, OutputArgs, RemoteArgs},
+    args::{Ask, OutputArgs, RemoteArgs, UsageError},
     client::Client,
     output, table, top,
 };
 use crate::admin::views::{DumpView, SetCondition, SetWeights};
-
-/// Arguments that cannot be meant.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct UsageError(String);
 
 /// Where a gateway is, in a list or alone.
 struct Named {

@@ -1,0 +1,155 @@
+//! Reading what the commands are about.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use gateway_model::{
+    finding::{self, Finding, Place},
+    gateway::{self, Gateway},
+    workload::{self, Workload},
+};
+use serde::Serialize;
+
+use crate::{
+    cli::{args::Output, draw, output},
+    watch::{self, ReadError, Texts},
+};
+
+/// What files say, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub gateways: Vec<Gateway>,
+    pub workloads: Vec<Workload>,
+    pub findings: Vec<Finding>,
+    /// The texts, by the name that findings call them by.
+    pub sources: draw::Sources,
+}
+
+impl Loaded {
+    /// Reads artifacts and workloads.
+    pub(super) fn read(artifacts: &[PathBuf], workloads: &[PathBuf], namespace: &str) -> Self {
+        let mut loaded = Self::default();
+        loaded.add(artifacts, |loaded, file, text| {
+            let parsed = gateway::parse(file, text, namespace);
+            loaded.findings.extend(parsed.findings);
+            for gateway in parsed.gateways {
+                match loaded.gateways.iter().find(|first| first.key == gateway.key) {
+                    Some(first) => loaded.findings.push(gateway::repeated(&gateway, first)),
+                    None => loaded.gateways.push(gateway),
+                }
+            }
+        });
+        loaded.add(workloads, |loaded, file, text| {
+            let parsed = workload::parse(file, text, namespace);
+            loaded.findings.extend(parsed.findings);
+            loaded.workloads.extend(parsed.workloads);
+        });
+        loaded
+    }
+
+    fn add(&mut self, paths: &[PathBuf], parse: impl Fn(&mut Self, &str, &str)) {
+        for (path, text) in read(paths) {
+            let file = path.display().to_string();
+            match text {
+                Ok(text) => {
+                    parse(self, &file, &text);
+                    self.sources.insert(file, text);
+                }
+                Err(error) => self.findings.push(unreadable(file, &error)),
+            }
+        }
+    }
+
+    /// Puts findings in the order of their places; says whether something is wrong.
+    pub(super) fn settle(&mut self) -> bool {
+        finding::sort(&mut self.findings);
+        self.findings.iter().any(Finding::is_error)
+    }
+
+    /// Draws the findings on standard error; how many there were stands below.
+    pub(super) fn complain(&self) -> io::Result<()> {
+        let mut err = io::stderr().lock();
+        let drawn = draw::findings(&self.findings, &self.sources, output::is_styled(&io::stderr()));
+        err.write_all(drawn.as_bytes())?;
+        if let Some(summary) = draw::summary(&self.findings) {
+            writeln!(err, "{summary}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The texts of files and folders; `-` is standard input.
+pub(super) fn read(paths: &[PathBuf]) -> Texts {
+    let (input, named): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
+    let mut texts = watch::read(&named);
+    if !input.is_empty() {
+        texts.insert(PathBuf::from("-"), read_input());
+    }
+    texts
+}
+
+fn read_input() -> Result<Arc<str>, ReadError> {
+    let mut text = String::new();
+    io::stdin()
+        .read_to_string(&mut text)
+        .map(|_| text.into())
+        .map_err(|error| ReadError::Unreadable(error.to_string()))
+}
+
+fn unreadable(file: String, error: &ReadError) -> Finding {
+    let advice = "name a YAML or JSON file that you may read, or a folder of such";
+    let message = format!("{file}: {error}");
+    Finding::error("unreadable-file", message, advice).at(&Place { file, line: 1, column: 1, length: 1 })
+}
+
+/// A finding as it is printed.
+#[derive(Debug, Serialize)]
+pub(super) struct FindingView<'a> {
+    code: &'a str,
+    severity: finding::Severity,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    column: Option<u32>,
+    length: Option<u32>,
+    gateway: Option<String>,
+    message: &'a str,
+    advice: &'a str,
+}
+
+impl<'a> From<&'a Finding> for FindingView<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        let place = finding.place.as_ref();
+        Self {
+            code: finding.code,
+            severity: finding.severity,
+            file: place.map(|place| place.file.as_str()),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            length: place.map(|place| place.length),
+            gateway: finding.gateway.as_ref().map(ToString::to_string),
+            message: &finding.message,
+            advice: &finding.advice,
+        }
+    }
+}
+
+/// Findings as they are printed.
+pub(super) fn views(findings: &[Finding]) -> Vec<FindingView<'_>> {
+    findings.iter().map(Into::into).collect()
+}
+
+/// Prints an answer: for people, with the findings drawn on standard error; else whole, findings in it.
+pub(super) fn answer(
+    loaded: &Loaded,
+    format: Output,
+    value: &impl Serialize,
+    table: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    if format == Output::Table {
+        loaded.complain()?;
+    }
+    output::show(format, &serde_json::to_value(value)?, |_| Ok(table()))
+}

@@ -1,0 +1,133 @@
+//! `weir select`: what a selector finds, and why others are not found.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use gateway_model::{
+    document::Written,
+    finding::{Finding, Place},
+    gateway::{Gateway, PortSpec, PortType},
+    key::{GatewayKey, RouteName},
+    resolve,
+    selector::{NearMiss, Selector},
+    snapshot::Snapshot,
+};
+use serde::Serialize;
+
+use super::files::{self, FindingView, Loaded};
+use crate::cli::{args::Output, table::plain};
+
+/// What findings call the expression of the command line.
+const EXPRESSION: &str = "EXPR";
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    routes: Vec<RouteView>,
+    near_misses: Vec<NearMissView>,
+    findings: Vec<FindingView<'a>>,
+}
+
+#[derive(Serialize)]
+struct RouteView {
+    name: RouteName,
+    /// Ready ones.
+    endpoints: Vec<String>,
+    #[serde(skip)]
+    not_ready: usize,
+}
+
+#[derive(Serialize)]
+struct NearMissView {
+    workload: String,
+    reasons: Vec<String>,
+}
+
+/// Shows what a selector finds; exits with 1 where it does not parse or an endpoint cannot be told.
+pub(super) fn run(
+    expression: &str,
+    workloads: &[PathBuf],
+    kind: PortType,
+    namespace: &str,
+    format: Output,
+) -> anyhow::Result<ExitCode> {
+    let mut loaded = Loaded::read(&[], workloads, namespace);
+    loaded.sources.insert(EXPRESSION.to_owned(), expression.into());
+    let place = Place {
+        file: EXPRESSION.to_owned(),
+        line: 1,
+        column: 1,
+        length: u32::try_from(expression.chars().count()).unwrap_or(u32::MAX).max(1),
+    };
+    let (mut routes, mut near_misses) = (Vec::new(), Vec::new());
+    match Selector::parse(expression) {
+        Ok(selector) => {
+            near_misses = loaded
+                .workloads
+                .iter()
+                .filter(|workload| workload.namespace == namespace)
+                .filter_map(|workload| Some((workload.name.clone(), selector.near_miss(workload)?)))
+                .map(|(workload, NearMiss { reasons, .. })| NearMissView { workload, reasons })
+                .collect();
+            loaded.findings.extend(gateway_model::gateway::lint_selector(&selector, &Written::in_one_line(place.clone())));
+            routes = find(selector, place, kind, namespace, &mut loaded);
+        }
+        Err(error) => {
+            let written = Written::in_one_line(place);
+            loaded.findings.push(Finding::syntax("invalid-selector", "selector", &written, &error));
+        }
+    }
+    let has_errors = loaded.settle();
+    let answer = Answer { routes, near_misses, findings: files::views(&loaded.findings) };
+    files::answer(&loaded, format, &answer, || describe(&answer))?;
+    Ok(if has_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The routes that a gateway of this selector alone would have.
+fn find(
+    selector: Selector,
+    place: Place,
+    kind: PortType,
+    namespace: &str,
+    loaded: &mut Loaded,
+) -> Vec<RouteView> {
+    let gateway = Gateway {
+        selector: Some(selector),
+        port: Some(PortSpec { number: 1, kind }),
+        ..Gateway::new(GatewayKey::new(namespace, EXPRESSION), place)
+    };
+    let snapshot =
+        Snapshot { gateways: vec![gateway], workloads: loaded.workloads.clone(), ..Snapshot::default() };
+    let resolved = resolve::resolve(&snapshot);
+    loaded.findings.extend(resolved.findings.into_iter().map(|finding| Finding { gateway: None, ..finding }));
+    let routes = resolved.gateways.into_iter().flat_map(|gateway| gateway.routes.clone());
+    let mut routes: Vec<RouteView> = routes
+        .map(|route| {
+            let (ready, not_ready): (Vec<_>, Vec<_>) =
+                route.endpoints.into_iter().partition(|endpoint| endpoint.ready);
+            RouteView {
+                name: route.name,
+                endpoints: ready.into_iter().map(|endpoint| endpoint.address.to_string()).collect(),
+                not_ready: not_ready.len(),
+            }
+        })
+        .collect();
+    routes.sort_by(|a, b| a.name.display_order(&b.name));
+    routes
+}
+
+fn describe(answer: &Answer<'_>) -> String {
+    let mut out = if answer.routes.is_empty() {
+        "No routes.\n".to_owned()
+    } else {
+        let rows = answer.routes.iter().map(|route| {
+            let ready = if route.endpoints.is_empty() { "-".to_owned() } else { route.endpoints.join(", ") };
+            [route.name.to_string(), ready, route.not_ready.to_string()]
+        });
+        plain(["ROUTE", "ENDPOINTS", "NOT READY"], rows)
+    };
+    if !answer.near_misses.is_empty() {
+        let rows = answer.near_misses.iter().map(|miss| [miss.workload.clone(), miss.reasons.join("; ")]);
+        out.push_str("\nNearly found:\n\n");
+        out.push_str(&plain(["WORKLOAD", "WHY NOT"], rows));
+    }
+    out
+}
