@@ -1,7 +1,7 @@
-//! What the model costs: CPU time of the process, so that others on the machine matter little, and of several
-//! rounds the least.
+//! What the model costs, beside what it may: CPU time of the process, so that others on the machine matter little,
+//! and of several rounds the least.
 //!
-//! `cargo bench -p gateway-model`
+//! `cargo xtask bench model`, or `cargo bench -p gateway-model --bench model -- PART…` for some of it.
 
 use std::{
     fmt::Write as _,
@@ -16,10 +16,11 @@ use gateway_model::{
     key::RouteName,
     matching::Request,
     pick::Picker,
-    plan::{Plan, diff::diff, l4::Ring, plan},
+    plan::{diff::diff, l4::Ring, plan},
+    planner::{Node, Planner},
     resolve::resolve,
     ring::{RingRoute, assign},
-    snapshot::Snapshot,
+    snapshot::{Settings, Snapshot},
     weight::Weight,
     workload::{Workload, WorkloadPort},
 };
@@ -33,6 +34,12 @@ fn main() {
             part();
         }
     }
+}
+
+/// One line: what, how long it took, and how long it may take where that is laid down.
+fn show(what: &str, time: Duration, goal: Option<Duration>) {
+    let goal = goal.map_or_else(String::new, |goal| format!("goal {goal:?}"));
+    println!("{what:<78} {:>12} {goal}", format!("{time:.1?}"));
 }
 
 /// The least time of `rounds` rounds, by call. A round is as long as it takes to be measured well.
@@ -86,7 +93,8 @@ fn rings() {
     {
         let routes = routes(count, endpoints);
         let time = least(5, || ring(size, &routes));
-        println!("ring of {size} slots, {count} routes of {endpoints} endpoints: {time:?}");
+        let goal = (size == 65_536 && count == 1).then_some(Duration::from_millis(100));
+        show(&format!("ring of {size} slots, {count} routes of {endpoints} endpoints"), time, goal);
     }
 }
 
@@ -123,21 +131,88 @@ fn snapshot() -> Snapshot {
 }
 
 fn plans() {
-    let mut snapshot = snapshot();
-    let time = least(2, || resolve(&snapshot));
-    println!("1,000 gateways of 10 routes of 10 endpoints: resolve {time:?}");
-    let resolved = resolve(&snapshot);
-    let time = least(2, || plan(&resolved, None));
-    println!("  plan with rings of 4,096 slots, from nothing: {time:?}");
-    let first: Plan = plan(&resolved, None);
-    snapshot.kept = resolved.kept.clone();
-    snapshot.workloads.pop();
-    let resolved = resolve(&snapshot);
-    let time = least(3, || plan(&resolved, Some(&first)));
-    println!("  plan with one endpoint less: {time:?}");
-    let second = plan(&resolved, Some(&first));
-    let time = least(3, || diff(&first.l4, &second.l4));
-    println!("  diff: {time:?}, {} changes", diff(&first.l4, &second.l4).len());
+    let one_slot = Settings { ring_size: 1, ..Settings::default() };
+    let snapshot = Snapshot { settings: one_slot, ..snapshot() };
+    println!("1,000 gateways of 10 routes of 10 endpoints (100,000 workloads):");
+    let both = least(3, || plan(&resolve(&snapshot), None));
+    show("  resolve and plan from nothing, rings of one slot", both, Some(Duration::from_millis(250)));
+    show("    of this resolve", least(3, || resolve(&snapshot)), None);
+    let inputs: Vec<Vec<RingRoute>> = resolve(&snapshot)
+        .gateways
+        .iter()
+        .map(|one| {
+            let route = |route: &gateway_model::resolve::ResolvedRoute| RingRoute {
+                name: route.name.clone(),
+                weight: Weight::from_hundredths(1_000).unwrap_or(Weight::FULL),
+                endpoints: route.endpoints.iter().map(|endpoint| endpoint.address).collect(),
+            };
+            one.routes.iter().map(route).collect()
+        })
+        .collect();
+    let rings = least(3, || inputs.iter().map(|routes| ring(4_096, routes)).collect::<Vec<_>>());
+    show(
+        "  their rings of 4,096 slots, all routes with an equal weight",
+        rings,
+        Some(Duration::from_millis(500)),
+    );
+    let full = Snapshot { settings: Settings::default(), ..snapshot };
+    changes(&full);
+    let (before, mut after) = (resolve(&full), full);
+    after.workloads.pop();
+    let before = plan(&before, None);
+    let after = plan(&resolve(&after), Some(&before));
+    let count = diff(&before.l4, &after.l4).len();
+    show(
+        &format!("  diff of two plans that share all but one gateway, {count} changes"),
+        least(5, || diff(&before.l4, &after.l4)),
+        None,
+    );
+}
+
+/// What a planner needs for one change, up to its diff.
+fn changes(snapshot: &Snapshot) {
+    let mut planner = Planner::new(snapshot.settings, snapshot.kept.clone());
+    let start = cpu_time();
+    planner.set_gateways(snapshot.gateways.clone());
+    planner.set_node(Node { addresses: snapshot.addresses.clone(), ..Node::default() });
+    planner.set_workloads(snapshot.workloads.clone());
+    planner.update(snapshot.now);
+    show("  a planner told of everything, rings of 4,096 slots", cpu_time().saturating_sub(start), None);
+    spread(&mut planner, snapshot.now);
+    let goal = Some(Duration::from_millis(1));
+    let pod = snapshot.workloads[50_005].clone();
+    let identity = pod.identity();
+    let mut is_there = true;
+    let mut count = 0;
+    let time = least(5, || {
+        is_there = !is_there;
+        if is_there {
+            planner.upsert_workload(pod.clone());
+        } else {
+            planner.remove_workload(&identity);
+        }
+        count = planner.update(snapshot.now).changes.len();
+    });
+    show(&format!("  one endpoint gone or back, to its {count} changes, 4,096 slots"), time, goal);
+    let mut ready = true;
+    let time = least(5, || {
+        ready = !ready;
+        planner.upsert_workload(Workload { ready, ..pod.clone() });
+        planner.update(snapshot.now).changes.len()
+    });
+    show("  one endpoint ready or not, to its changes, 4,096 slots", time, goal);
+    let time = least(5, || planner.update(snapshot.now).changes.len());
+    show("  an update where nothing has changed", time, None);
+}
+
+/// Gives all routes of the gateway in the middle an equal weight: its ring is to cost what a ring costs.
+fn spread(planner: &mut Planner, now: u64) {
+    let gateway = planner.resolved().gateways[500].clone();
+    let tenth = Weight::from_hundredths(1_000).unwrap_or(Weight::FULL);
+    let weights: Vec<(RouteName, Weight)> =
+        gateway.routes.iter().map(|route| (route.name.clone(), tenth)).collect();
+    planner.set_weights(&gateway.key, &weights, false, now).expect("they add up");
+    planner.update(now);
 }
 
 struct Asked;
@@ -196,15 +271,15 @@ fn requests() {
     };
     let table = plan(&resolve(&snapshot), None).l7;
     let time = least(5, || table.find_host(black_box("g500.example.com")).is_some());
-    println!("a host among 1,000: {time:?}");
+    show("the gateway of a host among 1,000", time, Some(Duration::from_nanos(200)));
     let condition = Condition::parse(
         "User-Agent is Chrome or Has Header x-none or Cookie beta == no or Method is POST or Path starts with /api",
     )
     .expect("it parses");
     let time = least(5, || condition.matches(black_box(&Asked)));
-    println!("a condition of five terms, the last one true: {time:?}");
+    show("a condition of five terms, the last one true", time, Some(Duration::from_nanos(150)));
     let Some(gateway) = table.find_host("g500.example.com") else { return };
     let mut picker = Picker::new(1);
     let time = least(5, || gateway.decide(&Asked, &mut picker));
-    println!("a weighted pick of four routes: {time:?}");
+    show("a weighted pick of four routes", time, None);
 }

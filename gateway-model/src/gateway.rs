@@ -59,7 +59,7 @@ pub struct Gateway {
 }
 
 /// A declared route.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Its name.
     pub name: RouteName,
@@ -145,6 +145,12 @@ impl Gateway {
         self.places.of(field).map_or(&self.place, Written::place)
     }
 
+    /// Its routes that lead to other gateways of its namespace, each with the name of that one.
+    pub fn chained(&self) -> impl Iterator<Item = (GatewayKey, &Route)> {
+        let chained = self.routes.iter().filter(|route| route.is_chained());
+        chained.map(|route| (GatewayKey::new(self.key.namespace.clone(), route.name.0.clone()), route))
+    }
+
     /// Its selector and those of its routes.
     pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
         self.selector.iter().chain(self.routes.iter().filter_map(|route| route.selector.as_ref()))
@@ -172,6 +178,11 @@ impl Route {
     /// Where a field is written; the route's own place where it is not given.
     pub fn place_of(&self, field: &str) -> &Place {
         self.places.of(field).map_or(&self.place, Written::place)
+    }
+
+    /// Whether it leads to another gateway: it has a plain name, and no selector of its own.
+    pub fn is_chained(&self) -> bool {
+        !self.name.is_group() && self.external().is_none() && self.selector.is_none()
     }
 
     /// The address of an external route `[host:port]`, host and port; `None` for any other.

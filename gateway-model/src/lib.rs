@@ -2,7 +2,8 @@
 //!
 //! No I/O, no async, no clock, no randomness: times and seeds are passed in. The way through it:
 //! [`snapshot`] (everything that is declared or observed) → [`resolve`] (what that means, with findings)
-//! → [`plan`] (what the kernel and the proxy are to do) → [`plan::diff`].
+//! → [`plan`] (what the kernel and the proxy are to do) → [`plan::diff`]. A [`planner`] goes it again for what a
+//! change touches.
 #![forbid(unsafe_code)]
 
 pub mod balance;
@@ -18,6 +19,7 @@ pub mod key;
 pub mod matching;
 pub mod pick;
 pub mod plan;
+pub mod planner;
 pub mod resolve;
 pub mod ring;
 pub mod selector;

@@ -3,6 +3,7 @@
 pub mod diff;
 pub mod l4;
 pub mod l7;
+mod rings;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,15 +12,15 @@ use std::{
 };
 
 use self::{
+    diff::Change,
     l4::{Frontend, L4Gateway, L4Plan, L4Route, Ring, Target},
     l7::{Entry, L7Condition, L7Gateway, L7Route, RouteTable},
+    rings::Rings,
 };
 use crate::{
     key::{GatewayKey, Protocol},
-    resolve::{Layer, Resolved, ResolvedGateway},
-    ring::{self, RingRoute},
-    snapshot::SHARED_PORT,
-    weight::{self, Weight},
+    resolve::{Layer, Resolved, ResolvedGateway, ResolvedRoute},
+    snapshot::{SHARED_PORT, Settings},
 };
 
 /// Both halves of what is to be in force.
@@ -29,69 +30,202 @@ pub struct Plan {
     pub l4: L4Plan,
     /// For the proxy.
     pub l7: Arc<RouteTable>,
-    /// What each ring was computed from: one that would come out the same is not computed again.
-    rings: BTreeMap<(GatewayKey, Family), Arc<RingInput>>,
+    parts: HashMap<GatewayKey, Part>,
+    /// Gateways as the proxy needs them, with what they were made from; those among them that only others lead
+    /// to are not in the table themselves.
+    made: HashMap<GatewayKey, (Arc<ResolvedGateway>, Arc<L7Gateway>)>,
+    nobody: Option<Ring>,
 }
 
-/// Address family of frontends and endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Family {
-    V4,
-    V6,
+/// What a gateway's part of the plan was made from.
+#[derive(Clone, Debug)]
+struct Part {
+    gateway: Arc<ResolvedGateway>,
+    rings: Rings,
+    /// Its entry in the proxy's table.
+    entry: Option<Arc<L7Gateway>>,
 }
 
-/// What a ring is computed from.
-#[derive(Debug, PartialEq)]
-struct RingInput {
-    size: u32,
-    seed: u64,
-    routes: Vec<RingRoute>,
-}
+/// What has changed: gateways as they are now, or that they are gone.
+pub(crate) type Touched = BTreeMap<GatewayKey, Option<Arc<ResolvedGateway>>>;
 
 /// Makes the plan; what has not changed since `previous` is shared with it.
 pub fn plan(resolved: &Resolved, previous: Option<&Plan>) -> Plan {
-    let mut plan = Plan::default();
-    let mut table = RouteTable::default();
-    let known: HashMap<&GatewayKey, &Arc<L7Gateway>> =
-        previous.iter().flat_map(|plan| plan.l7.gateways()).map(|gateway| (&gateway.key, gateway)).collect();
-    let nobody = Ring::nobody(resolved.settings.ring_size);
-    for gateway in &resolved.gateways {
-        let by_request = gateway.layer == Layer::Request;
-        if by_request || !gateway.hosts.is_empty() {
-            let fresh = plan_l7(gateway);
-            let shared = known.get(&gateway.key).filter(|old| ****old == fresh).map(|old| (*old).clone());
-            enter(&mut table, gateway, &shared.unwrap_or_else(|| Arc::new(fresh)), &resolved.addresses);
-        }
-        let mut ring = |family| {
-            if by_request {
-                nobody.clone()
+    let mut plan = previous.cloned().unwrap_or_default();
+    let mut touched: Touched = plan.parts.keys().map(|key| (key.clone(), None)).collect();
+    touched.extend(resolved.gateways.iter().map(|gateway| (gateway.key.clone(), Some(gateway.clone()))));
+    plan.update(&touched, &resolved.addresses, resolved.settings);
+    plan
+}
+
+impl Plan {
+    /// Makes the parts of some gateways anew. All of them are to be touched when `addresses` or `settings` are not
+    /// those of the last time.
+    pub(crate) fn update(
+        &mut self,
+        touched: &Touched,
+        addresses: &[IpAddr],
+        settings: Settings,
+    ) -> Vec<Change> {
+        let mut before: BTreeMap<GatewayKey, Option<Arc<L4Gateway>>> = BTreeMap::new();
+        let mut stale: Vec<Part> = Vec::new();
+        let mut fresh: Vec<GatewayKey> = Vec::new();
+        for (key, gateway) in touched {
+            let old = self.l4.gateways.get(key).cloned();
+            let part = self.parts.remove(key);
+            if let Some(gateway) = gateway {
+                let entry = is_in_table(gateway).then(|| self.make(gateway));
+                let rings = self.set_l4(gateway, part.as_ref(), addresses, settings);
+                self.parts.insert(key.clone(), Part { gateway: gateway.clone(), rings, entry });
+                fresh.push(key.clone());
             } else {
-                plan_ring(gateway, family, resolved, previous, &mut plan.rings)
+                self.l4.gateways.remove(key);
+                self.made.remove(key);
             }
-        };
-        let (ring4, ring6) = (ring(Family::V4), ring(Family::V6));
-        let l4 = L4Gateway {
-            frontends: frontends(&resolved.addresses, gateway.port, gateway.kind.protocol()),
+            stale.extend(part);
+            before.insert(key.clone(), old);
+        }
+        self.set_table(&stale, &fresh, &before);
+        before.insert(GatewayKey::shared(), self.set_shared(addresses, settings));
+        let pairs = before.iter().map(|(key, old)| (key, old.as_ref(), self.l4.gateways.get(key)));
+        diff::diff_pairs(&pairs.collect::<Vec<_>>())
+    }
+
+    /// Makes a gateway's part for the kernel.
+    fn set_l4(
+        &mut self,
+        gateway: &Arc<ResolvedGateway>,
+        part: Option<&Part>,
+        addresses: &[IpAddr],
+        settings: Settings,
+    ) -> Rings {
+        let by_request = gateway.layer == Layer::Request;
+        let old = self.l4.gateways.get(&gateway.key);
+        let known = part.zip(old).map(|(part, old)| (&part.rings, old));
+        let rings = if by_request { None } else { Some(rings::make(gateway, settings, known)) };
+        let nobody = self.nobody(settings.ring_size);
+        let (inputs, [ring4, ring6]) = rings.unwrap_or_else(|| (Rings::default(), [nobody.clone(), nobody]));
+        let fresh = L4Gateway {
+            frontends: frontends(addresses, gateway.port, gateway.kind.protocol()),
             target: if by_request { Target::Agent } else { Target::Ring },
-            routes: plan_routes(gateway),
+            routes: gateway.routes.iter().map(|route| (route.name.clone(), plan_route(route))).collect(),
             ring4,
             ring6,
         };
-        plan.l4.gateways.insert(gateway.key.clone(), l4);
+        set(&mut self.l4, &gateway.key, fresh);
+        inputs
     }
-    if !table.hosts.is_empty() || !table.wildcards.is_empty() {
-        let shared = L4Gateway {
-            frontends: frontends(&resolved.addresses, SHARED_PORT, Protocol::Tcp),
-            target: Target::Agent,
-            routes: BTreeMap::new(),
-            ring4: nobody.clone(),
-            ring6: nobody,
+
+    fn nobody(&mut self, size: u32) -> Ring {
+        let known = self.nobody.take().filter(|ring| ring.slots.len() == size as usize);
+        self.nobody.insert(known.unwrap_or_else(|| Ring::nobody(size))).clone()
+    }
+
+    /// A gateway as the proxy needs it; the same as before where it would come out equal.
+    fn make(&mut self, gateway: &Arc<ResolvedGateway>) -> Arc<L7Gateway> {
+        let known = self.made.get(&gateway.key);
+        if let Some((_, made)) = known.filter(|(from, _)| Arc::ptr_eq(from, gateway)) {
+            return made.clone();
+        }
+        let routes = gateway.routes.iter().map(|route| {
+            let ready = route.endpoints.iter().filter(|one| one.ready && route.chained.is_none());
+            L7Route {
+                name: route.name.clone(),
+                weight: route.lent,
+                balance: route.balance,
+                endpoints: ready.map(|one| one.address).collect(),
+                chained: route.chained.as_ref().map(|inner| self.make(inner)),
+            }
+        });
+        let routes = routes.collect();
+        let conditions = gateway.order.iter().filter_map(|index| {
+            let route = gateway.routes.get(*index)?;
+            let condition = route.condition.clone()?;
+            Some(L7Condition { route: *index, strength: route.strength, condition })
+        });
+        let fresh = L7Gateway::new(gateway.key.clone(), routes, conditions.collect());
+        let known = self.made.get(&gateway.key).filter(|(_, made)| **made == fresh);
+        let made = known.map_or_else(|| Arc::new(fresh), |(_, made)| made.clone());
+        self.made.insert(gateway.key.clone(), (gateway.clone(), made.clone()));
+        made
+    }
+
+    /// Brings the proxy's table up to date; it stays the same one where nothing in it changes.
+    fn set_table(
+        &mut self,
+        stale: &[Part],
+        fresh: &[GatewayKey],
+        before: &BTreeMap<GatewayKey, Option<Arc<L4Gateway>>>,
+    ) {
+        let frontends = |key: &GatewayKey| self.l4.gateways.get(key).map(|gateway| &gateway.frontends);
+        let is_same = |part: &Part| {
+            let now = self.parts.get(&part.gateway.key);
+            let shown =
+                |part: &Part| part.entry.as_ref().map(|entry| (Arc::as_ptr(entry), part.gateway.layer));
+            let old = before.get(&part.gateway.key).and_then(Option::as_ref).map(|old| &old.frontends);
+            now.and_then(shown) == shown(part)
+                && now.is_none_or(|now| now.gateway.hosts == part.gateway.hosts)
+                && (part.entry.is_none() || frontends(&part.gateway.key) == old)
         };
-        table.frontends.extend(shared.frontends.iter().map(|frontend| (frontend.address, Entry::Shared)));
-        plan.l4.gateways.insert(GatewayKey::shared(), shared);
+        let same: BTreeSet<&GatewayKey> =
+            stale.iter().filter(|part| is_same(part)).map(|part| &part.gateway.key).collect();
+        let stale = stale.iter().filter(|part| part.entry.is_some() && !same.contains(&part.gateway.key));
+        let stale: Vec<&Part> = stale.collect();
+        let fresh = fresh.iter().filter(|key| !same.contains(key)).filter_map(|key| self.parts.get(key));
+        let fresh: Vec<&Part> = fresh.filter(|part| part.entry.is_some()).collect();
+        if stale.is_empty() && fresh.is_empty() {
+            return;
+        }
+        let table = Arc::make_mut(&mut self.l7);
+        for part in stale {
+            let old = before.get(&part.gateway.key).and_then(Option::as_ref);
+            remove(table, &part.gateway, old.into_iter().flat_map(|old| &old.frontends));
+        }
+        for part in fresh {
+            let now = self.l4.gateways.get(&part.gateway.key);
+            enter(table, part, now.into_iter().flat_map(|now| &now.frontends));
+        }
     }
-    plan.l7 = Arc::new(table);
-    plan
+
+    /// The pseudo-gateway of the shared port, which is there while a gateway has a host; gives what was there.
+    fn set_shared(&mut self, addresses: &[IpAddr], settings: Settings) -> Option<Arc<L4Gateway>> {
+        let key = GatewayKey::shared();
+        let old = self.l4.gateways.get(&key).cloned();
+        if self.l7.hosts.is_empty() && self.l7.wildcards.is_empty() {
+            self.l4.gateways.remove(&key);
+        } else {
+            let nobody = self.nobody(settings.ring_size);
+            let shared = L4Gateway {
+                frontends: frontends(addresses, SHARED_PORT, Protocol::Tcp),
+                target: Target::Agent,
+                routes: BTreeMap::new(),
+                ring4: nobody.clone(),
+                ring6: nobody,
+            };
+            set(&mut self.l4, &key, shared);
+        }
+        let of = |gateway: Option<&Arc<L4Gateway>>| {
+            gateway.map_or_else(BTreeSet::new, |gateway| gateway.frontends.clone())
+        };
+        let (before, now) = (of(old.as_ref()), of(self.l4.gateways.get(&key)));
+        if before != now {
+            let table = Arc::make_mut(&mut self.l7);
+            for gone in before.difference(&now) {
+                if matches!(table.frontends.get(&gone.address), Some(Entry::Shared)) {
+                    table.frontends.remove(&gone.address);
+                }
+            }
+            table.frontends.extend(now.iter().map(|frontend| (frontend.address, Entry::Shared)));
+        }
+        old
+    }
+}
+
+/// Enters a gateway, unless it is there as it is.
+fn set(plan: &mut L4Plan, key: &GatewayKey, fresh: L4Gateway) {
+    if plan.gateways.get(key).is_none_or(|old| **old != fresh) {
+        plan.gateways.insert(key.clone(), Arc::new(fresh));
+    }
 }
 
 fn frontends(addresses: &[IpAddr], port: u16, protocol: Protocol) -> BTreeSet<Frontend> {
@@ -100,80 +234,47 @@ fn frontends(addresses: &[IpAddr], port: u16, protocol: Protocol) -> BTreeSet<Fr
     addresses.iter().map(frontend).collect()
 }
 
-fn plan_routes(gateway: &ResolvedGateway) -> BTreeMap<crate::key::RouteName, L4Route> {
-    let route = |route: &crate::resolve::ResolvedRoute| L4Route {
-        endpoints: route.endpoints.iter().map(|endpoint| endpoint.address).collect(),
-    };
-    gateway.routes.iter().map(|one| (one.name.clone(), route(one))).collect()
+fn plan_route(route: &ResolvedRoute) -> L4Route {
+    L4Route { endpoints: route.endpoints.iter().map(|endpoint| endpoint.address).collect() }
+}
+
+/// Whether the proxy serves it: by its hosts, or on its own port.
+fn is_in_table(gateway: &ResolvedGateway) -> bool {
+    gateway.layer == Layer::Request || !gateway.hosts.is_empty()
 }
 
 /// Enters a gateway under its hosts, and under its own port where the proxy serves that.
-fn enter(table: &mut RouteTable, gateway: &ResolvedGateway, entry: &Arc<L7Gateway>, addresses: &[IpAddr]) {
-    for host in &gateway.hosts {
+fn enter<'a>(table: &mut RouteTable, part: &Part, frontends: impl Iterator<Item = &'a Frontend>) {
+    let Some(entry) = &part.entry else { return };
+    for host in &part.gateway.hosts {
         match host.wildcard() {
             Some(suffix) => table.wildcards.insert(suffix.to_owned(), entry.clone()),
             None => table.hosts.insert(host.as_str().to_owned(), entry.clone()),
         };
     }
-    if gateway.layer == Layer::Request {
-        for frontend in frontends(addresses, gateway.port, Protocol::Tcp) {
-            table.frontends.insert(frontend.address, Entry::Gateway(entry.clone()));
-        }
+    if part.gateway.layer == Layer::Request {
+        let entries = frontends.map(|frontend| (frontend.address, Entry::Gateway(entry.clone())));
+        table.frontends.extend(entries);
     }
 }
 
-fn plan_l7(gateway: &ResolvedGateway) -> L7Gateway {
-    let routes = gateway.routes.iter().map(|route| L7Route {
-        name: route.name.clone(),
-        weight: route.lent,
-        balance: route.balance,
-        endpoints: route.endpoints.iter().filter(|one| one.ready).map(|one| one.address).collect(),
-    });
-    let conditions = gateway.order.iter().filter_map(|index| {
-        let route = gateway.routes.get(*index)?;
-        let condition = route.condition.clone()?;
-        Some(L7Condition { route: *index, strength: route.strength, condition })
-    });
-    L7Gateway::new(gateway.key.clone(), routes.collect(), conditions.collect())
-}
-
-/// The ring of one family: of the endpoints that the kernel can reach, the ready ones.
-fn plan_ring(
+/// Undoes [`enter`].
+fn remove<'a>(
+    table: &mut RouteTable,
     gateway: &ResolvedGateway,
-    family: Family,
-    resolved: &Resolved,
-    previous: Option<&Plan>,
-    inputs: &mut BTreeMap<(GatewayKey, Family), Arc<RingInput>>,
-) -> Ring {
-    let routes = gateway.routes.iter().map(|route| {
-        let usable = route
-            .endpoints
-            .iter()
-            .filter(|one| one.ready && one.usable_at_l4 && one.address.is_ipv4() == (family == Family::V4));
-        (route, usable.map(|one| one.address).collect::<Vec<SocketAddr>>())
-    });
-    let routes: Vec<_> = routes.collect();
-    let weights: Vec<Weight> = routes.iter().map(|(route, _)| route.weight).collect();
-    let serves: Vec<bool> = routes.iter().map(|(_, endpoints)| !endpoints.is_empty()).collect();
-    let routes = routes.into_iter().zip(weight::lend(&weights, &serves));
-    let routes: Vec<RingRoute> = routes
-        .filter(|(_, weight)| !weight.is_zero())
-        .map(|((route, endpoints), weight)| RingRoute { name: route.name.clone(), weight, endpoints })
-        .collect();
-    let input = RingInput { size: resolved.settings.ring_size, seed: resolved.settings.seed, routes };
-    let key = (gateway.key.clone(), family);
-    let old = previous.and_then(|plan| {
-        let old = plan.rings.get(&key).filter(|old| ***old == input)?;
-        let gateway = plan.l4.gateways.get(&gateway.key)?;
-        let ring = if family == Family::V4 { &gateway.ring4 } else { &gateway.ring6 };
-        Some((old.clone(), ring.clone()))
-    });
-    let (input, ring) = old.unwrap_or_else(|| {
-        let ring = ring::assign(input.size, input.seed, &input.routes);
-        (Arc::new(input), ring)
-    });
-    inputs.insert(key, input);
-    ring
+    frontends: impl Iterator<Item = &'a Frontend>,
+) {
+    for host in &gateway.hosts {
+        match host.wildcard() {
+            Some(suffix) => table.wildcards.remove(suffix),
+            None => table.hosts.remove(host.as_str()),
+        };
+    }
+    if gateway.layer == Layer::Request {
+        for frontend in frontends {
+            table.frontends.remove(&frontend.address);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,51 +2,61 @@
 //! snapshot gives the same answer, whatever the order of workloads.
 //!
 //! Mistakes are findings. A gateway with an error of its own is left out; no other is touched by it.
+//!
+//! Gateways are resolved one by one, those that others chain to before the others. [`resolve`] does so for all
+//! of them, a [`Planner`](crate::planner::Planner) for those that a change touches, by the same functions.
 
-mod claims;
-mod endpoints;
-mod index;
+pub(crate) mod chain;
+pub(crate) mod claims;
+pub(crate) mod declared;
+pub(crate) mod endpoints;
+pub(crate) mod index;
 mod life;
-mod routes;
+pub(crate) mod remember;
+pub(crate) mod routes;
+mod warn;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use serde::Serialize;
 
+use self::{declared::Declared, index::Index};
 use crate::{
     condition::Condition,
-    discovery::{Kept, KeptGateway, Origin, Seen},
+    discovery::{Kept, Origin, Seen},
     finding::{self, Finding},
     gateway::{Balance, Gateway, Level, PortType, Route, VirtualHost},
     key::{GatewayKey, RouteName},
     snapshot::{Settings, Snapshot},
     weight::Weight,
+    workload::Workload,
 };
 
 /// What a snapshot means.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
     /// Gateways in force, in the order declared.
-    pub gateways: Vec<ResolvedGateway>,
+    pub gateways: Vec<Arc<ResolvedGateway>>,
     /// What is wrong, in the order of places.
     pub findings: Vec<Finding>,
     /// What is to be stored.
     pub kept: Kept,
     /// What happened by itself and is worth a log line.
     pub notes: Vec<Note>,
-    /// When to resolve again though nothing changes, seconds since 1970: a route expires.
+    /// When to resolve again though nothing changes, seconds since 1970: something that is gone is forgotten.
     pub deadline: Option<u64>,
     /// Addresses that gateways answer on.
-    pub addresses: Vec<std::net::IpAddr>,
+    pub addresses: Vec<IpAddr>,
     /// As in the snapshot.
     pub settings: Settings,
 }
 
 /// A gateway in force.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedGateway {
     /// Its name.
     pub key: GatewayKey,
@@ -64,6 +74,10 @@ pub struct ResolvedGateway {
     pub routes: Vec<ResolvedRoute>,
     /// Those of `routes` with a condition, in the order in which conditions are tried.
     pub order: Vec<usize>,
+    /// Whether it has a ready endpoint behind a route that it would ever send somebody to.
+    pub serves: bool,
+    /// How many gateways the longest chain from here has, this one included.
+    pub depth: usize,
 }
 
 /// Where a gateway's own port is served.
@@ -77,7 +91,7 @@ pub enum Layer {
 }
 
 /// A route in force.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedRoute {
     /// Its name.
     pub name: RouteName,
@@ -99,8 +113,10 @@ pub struct ResolvedRoute {
     pub strength_origin: Origin,
     /// How its endpoints are chosen by the proxy.
     pub balance: Balance,
-    /// Its endpoints, by address.
+    /// Its endpoints, by address; of a chained route all those behind the gateway that it leads to.
     pub endpoints: Vec<Endpoint>,
+    /// The gateway that it leads to, where it is chained to one that is in force.
+    pub chained: Option<Arc<ResolvedGateway>>,
     /// As declared; `None` where only the selector knows it.
     pub declared: Option<Route>,
     /// Since when no workload of it exists, and the file does not list it.
@@ -129,80 +145,94 @@ pub struct Note {
     pub message: String,
 }
 
+/// What all gateways are resolved against.
+pub(crate) struct World<'a> {
+    /// Workloads, by the numbers that `index` knows them by.
+    pub workloads: &'a [Workload],
+    /// Where to look for those of a selector.
+    pub index: &'a Index,
+    /// When workloads were first seen.
+    pub seen: &'a BTreeMap<String, Seen>,
+    /// Addresses that gateways answer on.
+    pub addresses: &'a [IpAddr],
+    /// Endpoint addresses that the kernel cannot forward to.
+    pub through_uplink: &'a BTreeSet<IpAddr>,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// For how long a route without workload keeps its settings, in seconds.
+    pub route_ttl: u64,
+}
+
+/// What became of one gateway.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What it means.
+    pub gateway: Arc<ResolvedGateway>,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// What happened by itself.
+    pub notes: Vec<Note>,
+    /// When a route of it expires.
+    pub deadline: Option<u64>,
+}
+
 /// What a snapshot means.
 pub fn resolve(snapshot: &Snapshot) -> Resolved {
-    let mut out = Resolved {
-        kept: snapshot.kept.clone(),
+    let (now, route_ttl) = (snapshot.now, snapshot.settings.route_ttl);
+    let declared = Declared::new(&snapshot.gateways);
+    let mut kept = snapshot.kept.clone();
+    remember::workloads(&mut kept.workloads, &snapshot.workloads, now, route_ttl);
+    remember::gateways(&mut kept.gateways, &declared, now, route_ttl);
+    let valid: Vec<&Gateway> = declared.valid().map(|index| &snapshot.gateways[index]).collect();
+    let claimed = claims::settle(&valid, &kept.gateways, &snapshot.ports_in_use);
+    let mut index = Index::default();
+    index.learn(snapshot.gateways.iter().flat_map(Gateway::selectors));
+    for (number, workload) in snapshot.workloads.iter().enumerate() {
+        index.insert(number as u32, workload);
+    }
+    let world = World {
+        workloads: &snapshot.workloads,
+        index: &index,
+        seen: &kept.workloads,
+        addresses: &snapshot.addresses,
+        through_uplink: &snapshot.through_uplink,
+        now,
+        route_ttl,
+    };
+    let mut outcomes: HashMap<&GatewayKey, Outcome> = HashMap::new();
+    for index in &declared.order {
+        let gateway = &snapshot.gateways[*index];
+        let Some(claim) = claimed.claims.get(&gateway.key) else { continue };
+        let chains = chain::follow(gateway, &declared, |key| Some(outcomes.get(key)?.gateway.clone()));
+        let kept = kept.gateways.entry(gateway.key.clone()).or_default();
+        outcomes.insert(&gateway.key, routes::resolve(gateway, claim, chains, kept, &world));
+    }
+    let mut findings = [declared.findings.as_slice(), &claimed.findings].concat();
+    let mut out = Resolved::default();
+    for outcome in declared.valid().filter_map(|index| outcomes.remove(&snapshot.gateways[index].key)) {
+        findings.extend(outcome.findings);
+        out.notes.extend(outcome.notes);
+        out.deadline = out.deadline.into_iter().chain(outcome.deadline).min();
+        out.gateways.push(outcome.gateway);
+    }
+    finding::sort(&mut findings);
+    let deadline = remember::deadlines(&kept, route_ttl).chain(out.deadline).min();
+    Resolved {
+        findings,
+        deadline,
+        kept,
         addresses: snapshot.addresses.clone(),
         settings: snapshot.settings,
-        ..Resolved::default()
-    };
-    remember(snapshot, &mut out);
-    let mut claims = claims::settle(snapshot, &mut out);
-    let selectors = snapshot.gateways.iter().flat_map(Gateway::selectors);
-    let workloads = index::Workloads::new(&snapshot.workloads, selectors);
-    for gateway in &snapshot.gateways {
-        let Some(claim) = claims.remove(&gateway.key) else { continue };
-        let mut kept = out.kept.gateways.remove(&gateway.key).unwrap_or_default();
-        kept.port = Some(claim.port);
-        let resolved = routes::resolve(gateway, claim, &workloads, snapshot, &mut kept, &mut out);
-        out.kept.gateways.insert(gateway.key.clone(), kept);
-        out.gateways.push(resolved);
+        ..out
     }
-    out.deadline = deadline(&out.kept, snapshot.settings.route_ttl);
-    finding::sort(&mut out.findings);
-    out
 }
 
-/// Notes what is there and what is gone; forgets what has been gone for too long.
-fn remember(snapshot: &Snapshot, out: &mut Resolved) {
-    let (now, ttl) = (snapshot.now, snapshot.settings.route_ttl);
-    let seen: BTreeMap<String, u64> = snapshot
-        .workloads
-        .iter()
-        .filter(|workload| workload.created.is_none())
-        .map(|workload| (workload.identity(), now))
-        .collect();
-    for identity in seen.keys() {
-        let entry =
-            out.kept.workloads.entry(identity.clone()).or_insert(Seen { first: now, gone_since: None });
-        entry.gone_since = None;
-    }
-    out.kept.workloads.retain(|identity, entry| {
-        if !seen.contains_key(identity) {
-            entry.gone_since.get_or_insert(now);
+impl ResolvedRoute {
+    /// Whether it can be given a connection or request: it has a ready endpoint, or leads to a gateway that has.
+    pub fn serves(&self) -> bool {
+        match &self.chained {
+            Some(gateway) => gateway.serves,
+            None => self.endpoints.iter().any(|endpoint| endpoint.ready),
         }
-        !is_over(entry.gone_since, ttl, now)
-    });
-    for gateway in &snapshot.gateways {
-        let fresh = KeptGateway { since: now, ..KeptGateway::default() };
-        out.kept.gateways.entry(gateway.key.clone()).or_insert(fresh).gone_since = None;
     }
-    let declared: BTreeSet<&GatewayKey> = snapshot.gateways.iter().map(|gateway| &gateway.key).collect();
-    out.kept.gateways.retain(|key, entry| {
-        if !declared.contains(key) {
-            entry.gone_since.get_or_insert(now);
-        }
-        !is_over(entry.gone_since, ttl, now)
-    });
-}
-
-fn is_over(gone_since: Option<u64>, ttl: u64, now: u64) -> bool {
-    gone_since.is_some_and(|since| since.saturating_add(ttl) <= now)
-}
-
-fn deadline(kept: &Kept, ttl: u64) -> Option<u64> {
-    let routes = kept.gateways.values().flat_map(|gateway| gateway.routes.values());
-    routes.filter_map(|route| route.gone_since).map(|since| since.saturating_add(ttl)).min()
-}
-
-/// When a workload was made, as far as is known.
-fn age(workload: &crate::workload::Workload, kept: &Kept) -> u64 {
-    let first_seen = || kept.workloads.get(&workload.identity()).map_or(u64::MAX, |seen| seen.first);
-    workload.created.unwrap_or_else(first_seen)
-}
-
-/// A note about a gateway.
-fn note(gateway: &Gateway, message: String) -> Note {
-    Note { gateway: gateway.key.clone(), message }
 }

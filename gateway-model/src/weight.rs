@@ -61,20 +61,28 @@ pub fn sum(weights: impl IntoIterator<Item = Weight>) -> u32 {
 
 /// Splits `total` in proportion to `parts` by largest remainder: the shares add up to `total`, a part of 0 gets
 /// 0. If all parts are 0, all shares are 0. Equal remainders go to the part that comes first.
-pub fn apportion(total: Weight, parts: &[u64]) -> Vec<Weight> {
+pub fn split(total: u64, parts: &[u64]) -> Vec<u64> {
     let sum: u128 = parts.iter().map(|part| u128::from(*part)).sum();
     if sum == 0 {
-        return vec![Weight::ZERO; parts.len()];
+        return vec![0; parts.len()];
     }
-    let exact = |part: u64| u128::from(part) * u128::from(total.0);
-    let mut shares: Vec<Weight> = parts.iter().map(|part| Weight((exact(*part) / sum) as u16)).collect();
-    let given: u32 = self::sum(shares.iter().copied());
-    let mut order: Vec<usize> = (0..parts.len()).filter(|index| parts[*index] > 0).collect();
-    order.sort_by_key(|index| std::cmp::Reverse(exact(parts[*index]) % sum));
-    for index in order.into_iter().take((u32::from(total.0) - given) as usize) {
-        shares[index].0 += 1;
+    let exact = |part: u64| u128::from(part) * u128::from(total);
+    let mut shares: Vec<u64> = parts.iter().map(|part| (exact(*part) / sum) as u64).collect();
+    let missing = total - shares.iter().sum::<u64>();
+    if missing > 0 {
+        let mut order: Vec<usize> = (0..parts.len()).filter(|index| parts[*index] > 0).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(exact(parts[*index]) % sum));
+        for index in order.into_iter().take(missing as usize) {
+            shares[index] += 1;
+        }
     }
     shares
+}
+
+/// [`split`] for weights.
+pub fn apportion(total: Weight, parts: &[u64]) -> Vec<Weight> {
+    // A share is at most the total, which is at most 10,000.
+    split(u64::from(total.0), parts).into_iter().map(|share| Weight(share as u16)).collect()
 }
 
 /// Scales weights in proportion, so that they add up to `total`; zeros stay zeros, and all zeros stay so.

@@ -86,6 +86,7 @@ fn finding_a_gateway_a_route_and_an_endpoint_does_not_allocate() {
             weight: half,
             balance: Balance::P2c,
             endpoints: endpoints.clone(),
+            chained: None,
         })
         .into();
     let conditions = [

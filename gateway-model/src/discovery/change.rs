@@ -1,5 +1,7 @@
 //! Changes at run time.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::{Kept, KeptGateway, Origin, Override};
@@ -154,7 +156,7 @@ impl Kept {
 }
 
 fn find_gateway<'a>(resolved: &'a Resolved, key: &GatewayKey) -> Result<&'a ResolvedGateway, ChangeError> {
-    resolved.gateways.iter().find(|gateway| gateway.key == *key).ok_or_else(|| {
+    resolved.gateways.iter().map(Arc::as_ref).find(|gateway| gateway.key == *key).ok_or_else(|| {
         let known = resolved.gateways.iter().map(|gateway| gateway.key.to_string());
         ChangeError::UnknownGateway { gateway: key.clone(), known: list(known) }
     })

@@ -23,6 +23,7 @@ fn route(name: &str, hundredths: u16, endpoints: Arc<[SocketAddr]>) -> L7Route {
         weight: Weight::from_hundredths(hundredths).unwrap(),
         balance: Balance::P2c,
         endpoints,
+        chained: None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! What changes from one plan to the next, as data: for logs, and for `weir plan`.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use super::l4::{Frontend, L4Gateway, L4Plan, L4Route, Ring, Target};
 use crate::key::{GatewayKey, RouteName};
@@ -9,7 +13,7 @@ use crate::key::{GatewayKey, RouteName};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A gateway that was not there, whole.
-    AddGateway(GatewayKey, Box<L4Gateway>),
+    AddGateway(GatewayKey, Arc<L4Gateway>),
     /// A gateway that is no more.
     RemoveGateway(GatewayKey),
     /// A gateway answers on one address more.
@@ -39,16 +43,29 @@ pub enum Change {
     },
 }
 
-/// What turns `old` into `new`. Empty where nothing changes.
+/// A gateway before and after.
+type Pair<'a> = (&'a GatewayKey, Option<&'a Arc<L4Gateway>>, Option<&'a Arc<L4Gateway>>);
+
+/// What turns `old` into `new`. Empty where nothing changes. What both share is not looked into.
 pub fn diff(old: &L4Plan, new: &L4Plan) -> Vec<Change> {
-    let mut changes = Vec::new();
-    for key in old.gateways.keys().filter(|key| !new.gateways.contains_key(key)) {
-        changes.push(Change::RemoveGateway(key.clone()));
-    }
+    let mut pairs: BTreeMap<&GatewayKey, Pair<'_>> =
+        old.gateways.iter().map(|(key, gateway)| (key, (key, Some(gateway), None))).collect();
     for (key, gateway) in &new.gateways {
-        match old.gateways.get(key) {
-            Some(before) => diff_gateway(key, before, gateway, &mut changes),
-            None => changes.push(Change::AddGateway(key.clone(), Box::new(gateway.clone()))),
+        pairs.entry(key).or_insert((key, None, None)).2 = Some(gateway);
+    }
+    diff_pairs(&pairs.into_values().collect::<Vec<_>>())
+}
+
+/// What changes of some gateways, which are in the order of their names.
+pub(super) fn diff_pairs(pairs: &[Pair<'_>]) -> Vec<Change> {
+    let gone = pairs.iter().filter(|(_, old, new)| old.is_some() && new.is_none());
+    let mut changes: Vec<Change> = gone.map(|(key, ..)| Change::RemoveGateway((*key).clone())).collect();
+    for (key, old, new) in pairs {
+        match (old, new) {
+            (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
+            (Some(old), Some(new)) => diff_gateway(key, old, new, &mut changes),
+            (None, Some(new)) => changes.push(Change::AddGateway((*key).clone(), (*new).clone())),
+            (_, None) => {}
         }
     }
     changes
@@ -107,12 +124,12 @@ pub fn apply(plan: &mut L4Plan, changes: Vec<Change>) {
     for change in changes {
         let mut at = |key: &GatewayKey, edit: &mut dyn FnMut(&mut L4Gateway)| {
             if let Some(gateway) = plan.gateways.get_mut(key) {
-                edit(gateway);
+                edit(Arc::make_mut(gateway));
             }
         };
         match change {
             Change::AddGateway(key, gateway) => {
-                plan.gateways.insert(key, *gateway);
+                plan.gateways.insert(key, gateway);
             }
             Change::RemoveGateway(key) => {
                 plan.gateways.remove(&key);

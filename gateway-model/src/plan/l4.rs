@@ -8,11 +8,11 @@ use std::{
 
 use crate::key::{GatewayKey, Protocol, RouteName};
 
-/// Everything that the kernel maps are to hold. Comparing two plans is cheap: rings are shared by `Arc`.
+/// Everything that the kernel maps are to hold. What two plans have in common is shared by `Arc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct L4Plan {
     /// By gateway.
-    pub gateways: BTreeMap<GatewayKey, L4Gateway>,
+    pub gateways: BTreeMap<GatewayKey, Arc<L4Gateway>>,
 }
 
 /// One gateway in the kernel. Its routes and endpoints are listed even where the proxy picks them: the kernel

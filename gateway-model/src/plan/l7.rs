@@ -1,6 +1,10 @@
 //! What the proxy is to do: which gateway a request belongs to, and which of its routes takes it.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use crate::{
     condition::Condition,
@@ -16,7 +20,7 @@ use crate::{
 const LONGEST_HOST: usize = 254;
 
 /// The proxy's table, swapped as a whole; a request takes it once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteTable {
     /// Who answers on an address and port that the kernel hands to the agent.
     pub frontends: HashMap<SocketAddr, Entry>,
@@ -27,7 +31,7 @@ pub struct RouteTable {
 }
 
 /// Who answers on a frontend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A shared port: the request's host decides; an unknown one is answered 404.
     Shared,
@@ -36,7 +40,7 @@ pub enum Entry {
 }
 
 /// A gateway as the proxy needs it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct L7Gateway {
     /// Its name.
     pub key: GatewayKey,
@@ -49,10 +53,12 @@ pub struct L7Gateway {
     shares: Vec<u32>,
     /// Differs where picks are made differently.
     revision: u64,
+    /// Whether it has a ready endpoint behind a route that it would ever send somebody to.
+    serves: bool,
 }
 
 /// A route as the proxy needs it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct L7Route {
     /// Its name.
     pub name: RouteName,
@@ -60,12 +66,14 @@ pub struct L7Route {
     pub weight: Weight,
     /// How one of its endpoints is chosen.
     pub balance: Balance,
-    /// Ready endpoints; a route without any is never picked.
+    /// Ready endpoints; none for a chained route.
     pub endpoints: Arc<[SocketAddr]>,
+    /// The gateway that decides further about what this route takes.
+    pub chained: Option<Arc<L7Gateway>>,
 }
 
 /// A condition that captures requests for a route.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct L7Condition {
     /// Index into [`L7Gateway::routes`].
     pub route: usize,
@@ -97,16 +105,20 @@ impl RouteTable {
         self.frontends.get(address)
     }
 
-    /// All gateways, each once.
+    /// All gateways, each once, those that are only led to by others included.
     pub fn gateways(&self) -> Vec<&Arc<L7Gateway>> {
         let own = self.frontends.values().filter_map(|entry| match entry {
             Entry::Shared => None,
             Entry::Gateway(gateway) => Some(gateway),
         });
-        let mut all: Vec<_> = own.chain(self.hosts.values()).chain(self.wildcards.values()).collect();
-        all.sort_by(|a, b| a.key.cmp(&b.key));
-        all.dedup_by(|a, b| a.key == b.key);
-        all
+        let mut all: BTreeMap<&GatewayKey, &Arc<L7Gateway>> = BTreeMap::new();
+        let mut left: Vec<_> = own.chain(self.hosts.values()).chain(self.wildcards.values()).collect();
+        while let Some(gateway) = left.pop() {
+            if all.insert(&gateway.key, gateway).is_none() {
+                left.extend(gateway.routes.iter().filter_map(|route| route.chained.as_ref()));
+            }
+        }
+        all.into_values().collect()
     }
 }
 
@@ -114,7 +126,7 @@ impl L7Gateway {
     /// From its parts. Weights of routes without endpoints are lent to the others.
     pub fn new(key: GatewayKey, routes: Vec<L7Route>, conditions: Vec<L7Condition>) -> Self {
         let weights: Vec<Weight> = routes.iter().map(|route| route.weight).collect();
-        let serves: Vec<bool> = routes.iter().map(|route| !route.endpoints.is_empty()).collect();
+        let serves: Vec<bool> = routes.iter().map(L7Route::serves).collect();
         let shares: Vec<u32> =
             weight::lend(&weights, &serves).into_iter().map(|share| u32::from(share.hundredths())).collect();
         let mut revision = hash::bytes(0, key.to_string().as_bytes());
@@ -125,10 +137,13 @@ impl L7Gateway {
             revision = hash::bytes(revision, condition.condition.to_string().as_bytes());
             revision = hash::mix(revision, condition.route as u64);
         }
-        Self { key, routes, conditions, shares, revision }
+        let captures = |one: &L7Condition| !one.strength.is_zero() && serves[one.route];
+        let serves = shares.iter().any(|share| *share > 0) || conditions.iter().any(captures);
+        Self { key, routes, conditions, shares, revision, serves }
     }
 
-    /// The route that takes a request, as an index into `routes`; `None`: no route can.
+    /// The route that takes a request, as an index into `routes`; `None`: no route can. Where that route is
+    /// chained, the gateway that it leads to decides in turn, with a picker of its own.
     ///
     /// The first condition that matches takes it with the probability that its strength says; otherwise, and
     /// where none matches, it is a weighted pick over all routes. Allocates only when the gateway has changed
@@ -147,12 +162,16 @@ impl L7Gateway {
         picker.follow(self);
         if let Some(index) = matched {
             let condition = &self.conditions[index];
-            let serves = !self.routes[condition.route].endpoints.is_empty();
-            if serves && picker.captures(index, condition.strength) {
+            if self.routes[condition.route].serves() && picker.captures(index, condition.strength) {
                 return Some(condition.route);
             }
         }
         picker.pick(matched, &self.shares)
+    }
+
+    /// Whether a route could be decided on, now that requests come.
+    pub fn serves(&self) -> bool {
+        self.serves
     }
 
     /// Shares of the weighted pick in hundredths of a percent, parallel to `routes`: 10,000 in all, or 0.
@@ -164,5 +183,15 @@ impl L7Gateway {
     /// be picked any more.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+}
+
+impl L7Route {
+    /// Whether it can be given a request: it has a ready endpoint, or leads to a gateway that has.
+    pub fn serves(&self) -> bool {
+        match &self.chained {
+            Some(gateway) => gateway.serves,
+            None => !self.endpoints.is_empty(),
+        }
     }
 }

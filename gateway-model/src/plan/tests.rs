@@ -14,6 +14,7 @@ use crate::{
     key::RouteName,
     resolve::{Resolved, resolve},
     snapshot::{Settings, Snapshot},
+    weight::{self, Weight},
     workload,
 };
 

@@ -2,55 +2,64 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Resolved;
 use crate::{
+    discovery::KeptGateway,
     finding::Finding,
     gateway::{Gateway, VirtualHost},
     key::{GatewayKey, Protocol},
-    snapshot::{PORTS, SHARED_PORT, Snapshot},
+    snapshot::{PORTS, SHARED_PORT},
 };
 
 /// What a gateway may have for itself.
-pub(super) struct Claim {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
     /// Its own port.
     pub port: u16,
     /// Its hosts.
     pub hosts: Vec<VirtualHost>,
 }
 
-/// Gives out ports and hosts; a gateway that gets no port is not in the answer, and has a finding.
-pub(super) fn settle(snapshot: &Snapshot, out: &mut Resolved) -> BTreeMap<GatewayKey, Claim> {
-    let mut by_age: Vec<&Gateway> = Vec::new();
-    let mut firsts: BTreeMap<&GatewayKey, &Gateway> = BTreeMap::new();
-    for gateway in &snapshot.gateways {
-        if let Some(first) = firsts.get(&gateway.key) {
-            out.findings.push(crate::gateway::repeated(gateway, first));
-            continue;
-        }
-        firsts.insert(&gateway.key, gateway);
-        by_age.push(gateway);
-    }
-    by_age.sort_by_key(|gateway| out.kept.gateways.get(&gateway.key).map_or(u64::MAX, |kept| kept.since));
-    let mut ports = Ports::new(&by_age, snapshot, out);
-    let mut hosts: BTreeMap<VirtualHost, GatewayKey> = BTreeMap::new();
-    let mut claims = BTreeMap::new();
-    for gateway in by_age {
-        let Some(port) = ports.claim(gateway, snapshot, out) else { continue };
-        let hosts = claim_hosts(gateway, &mut hosts, out);
-        claims.insert(gateway.key.clone(), Claim { port, hosts });
-    }
-    claims
+/// Who gets what.
+#[derive(Debug, Default)]
+pub(crate) struct Claimed {
+    /// By gateway; one that gets no port is not in it, and has a finding.
+    pub claims: BTreeMap<GatewayKey, Claim>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
 }
 
-fn claim_hosts(
-    gateway: &Gateway,
-    taken: &mut BTreeMap<VirtualHost, GatewayKey>,
-    out: &mut Resolved,
+/// Gives out ports and hosts; `kept` knows each of the gateways.
+pub(crate) fn settle(
+    gateways: &[&Gateway],
+    kept: &BTreeMap<GatewayKey, KeptGateway>,
+    in_use: &BTreeSet<(Protocol, u16)>,
+) -> Claimed {
+    let mut by_age = gateways.to_vec();
+    by_age.sort_by_cached_key(|gateway| kept.get(&gateway.key).map_or(u64::MAX, |kept| kept.since));
+    let mut ports = Ports::new(&by_age, kept, in_use);
+    let mut hosts: BTreeMap<&VirtualHost, &GatewayKey> = BTreeMap::new();
+    let mut out = Claimed::default();
+    for gateway in by_age {
+        match ports.claim(gateway) {
+            Ok(port) => {
+                let hosts = claim_hosts(gateway, &mut hosts, &mut out.findings);
+                out.claims.insert(gateway.key.clone(), Claim { port, hosts });
+            }
+            Err(finding) => out.findings.push(finding.at(&gateway.place).of(&gateway.key)),
+        }
+    }
+    out
+}
+
+fn claim_hosts<'a>(
+    gateway: &'a Gateway,
+    taken: &mut BTreeMap<&'a VirtualHost, &'a GatewayKey>,
+    findings: &mut Vec<Finding>,
 ) -> Vec<VirtualHost> {
     let mut own = Vec::new();
     for (host, place) in &gateway.virtual_hosts {
         if let Some(owner) = taken.get(host) {
-            out.findings.push(
+            findings.push(
                 Finding::error(
                     "conflicted",
                     format!("virtual host `{host}` belongs to gateway `{owner}`, which named it first"),
@@ -61,58 +70,50 @@ fn claim_hosts(
             );
             continue;
         }
-        taken.insert(host.clone(), gateway.key.clone());
+        taken.insert(host, &gateway.key);
         own.push(host.clone());
     }
     own
 }
 
 /// Who has which port.
-struct Ports {
+struct Ports<'a> {
     taken: BTreeMap<(Protocol, u16), GatewayKey>,
-    /// Never given out: named by a gateway, or recorded for one.
+    kept: &'a BTreeMap<GatewayKey, KeptGateway>,
+    in_use: &'a BTreeSet<(Protocol, u16)>,
+    /// Never given out: named by a gateway, recorded for one, or in use.
     reserved: BTreeSet<u16>,
 }
 
-impl Ports {
-    fn new(gateways: &[&Gateway], snapshot: &Snapshot, out: &Resolved) -> Self {
+impl<'a> Ports<'a> {
+    fn new(
+        gateways: &[&Gateway],
+        kept: &'a BTreeMap<GatewayKey, KeptGateway>,
+        in_use: &'a BTreeSet<(Protocol, u16)>,
+    ) -> Self {
         let mut taken = BTreeMap::new();
         if gateways.iter().any(|gateway| !gateway.virtual_hosts.is_empty()) {
             taken.insert((Protocol::Tcp, SHARED_PORT), GatewayKey::shared());
         }
         let named = gateways.iter().filter_map(|gateway| gateway.port).map(|port| port.number);
-        let recorded = out.kept.gateways.values().filter_map(|kept| kept.port);
-        let in_use = snapshot.ports_in_use.iter().map(|(_, port)| *port);
-        Self { taken, reserved: named.chain(recorded).chain(in_use).collect() }
+        let recorded = kept.values().filter_map(|kept| kept.port);
+        let reserved = named.chain(recorded).chain(in_use.iter().map(|(_, port)| *port)).collect();
+        Self { taken, kept, in_use, reserved }
     }
 
-    fn claim(&mut self, gateway: &Gateway, snapshot: &Snapshot, out: &mut Resolved) -> Option<u16> {
+    fn claim(&mut self, gateway: &Gateway) -> Result<u16, Finding> {
         let protocol = gateway.port.map_or(Protocol::Tcp, |port| port.kind.protocol());
-        let recorded = out.kept.gateways.get(&gateway.key).and_then(|kept| kept.port);
+        let recorded = self.kept.get(&gateway.key).and_then(|kept| kept.port);
         let port = match gateway.port {
-            Some(port) => self.named(gateway, (protocol, port.number), recorded, snapshot),
+            Some(port) => self.named(gateway, (protocol, port.number), recorded),
             None => self.given_out(gateway, recorded),
-        };
-        match port {
-            Ok(port) => {
-                self.taken.insert((protocol, port), gateway.key.clone());
-                self.reserved.insert(port);
-                Some(port)
-            }
-            Err(finding) => {
-                out.findings.push(finding.at(&gateway.place).of(&gateway.key));
-                None
-            }
-        }
+        }?;
+        self.taken.insert((protocol, port), gateway.key.clone());
+        self.reserved.insert(port);
+        Ok(port)
     }
 
-    fn named(
-        &self,
-        gateway: &Gateway,
-        port: (Protocol, u16),
-        recorded: Option<u16>,
-        snapshot: &Snapshot,
-    ) -> Result<u16, Finding> {
+    fn named(&self, gateway: &Gateway, port: (Protocol, u16), recorded: Option<u16>) -> Result<u16, Finding> {
         match self.taken.get(&port) {
             Some(owner) if *owner == GatewayKey::shared() => {
                 let message = format!("port {} is the one that virtual hosts share", port.1);
@@ -125,7 +126,7 @@ impl Ports {
                 Err(Finding::error("port-conflict", message, "name another port, or leave `port` out"))
             }
             // A port that the gateway has already is not taken away by who begins to listen on it later.
-            None if recorded != Some(port.1) && snapshot.ports_in_use.contains(&port) => {
+            None if recorded != Some(port.1) && self.in_use.contains(&port) => {
                 let message = format!(
                     "port {}/{} of gateway `{}` is in use by another program on this machine",
                     port.1, port.0, gateway.key.name

@@ -5,13 +5,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Endpoint, Resolved, age, index::Workloads};
+use super::{Endpoint, World};
 use crate::{
     finding::Finding,
     gateway::{Gateway, PortType, Route},
     key::RouteName,
     selector::{Candidate, Selector},
-    snapshot::Snapshot,
     workload::Workload,
 };
 
@@ -24,37 +23,29 @@ pub(super) struct Found {
     pub endpoints: BTreeMap<SocketAddr, Endpoint>,
 }
 
-/// What a selector finds, by route. Findings about ports are added, one of a kind.
+/// What a selector finds, by route, whatever the order of workloads. Findings about ports are added, one of a
+/// kind.
 pub(super) fn find(
     gateway: &Gateway,
     selector: &Selector,
-    workloads: &Workloads<'_>,
-    snapshot: &Snapshot,
-    out: &mut Resolved,
+    world: &World<'_>,
+    findings: &mut Vec<Finding>,
 ) -> BTreeMap<RouteName, Found> {
-    let kind = gateway.port.map(|port| port.kind).unwrap_or_default();
     let mut routes: BTreeMap<RouteName, Found> = BTreeMap::new();
     let mut complaints: BTreeMap<&'static str, (Finding, usize)> = BTreeMap::new();
-    for workload in workloads.candidates(&gateway.key.namespace, selector) {
-        let age = age(workload, &out.kept);
-        for (address, outcome) in choose(selector, workload, kind) {
-            let (name, port) = match outcome {
-                Ok(Some(chosen)) => chosen,
-                Ok(None) => continue,
-                Err(complaint) => {
-                    complaints.entry(complaint.code).or_insert((complaint, 0)).1 += 1;
-                    continue;
+    for number in world.index.candidates(&gateway.key.namespace, selector) {
+        let workload = &world.workloads[*number as usize];
+        for (address, outcome) in choose(selector, workload, gateway.kind()) {
+            match outcome {
+                Ok(Some((name, port))) => {
+                    let found = routes.entry(name).or_insert(Found { oldest: u64::MAX, ..Found::default() });
+                    found.oldest = found.oldest.min(age(workload, world));
+                    if let (Some(address), Some(port)) = (address, port) {
+                        found.add(endpoint(SocketAddr::new(address, port), Some(workload), world));
+                    }
                 }
-            };
-            let found = routes.entry(name).or_insert(Found { oldest: age, ..Found::default() });
-            found.oldest = found.oldest.min(age);
-            if let (Some(address), Some(port)) = (address, port) {
-                let address = SocketAddr::new(address, port);
-                let endpoint = endpoint(address, workload.ready, workload.name.clone(), snapshot);
-                let known = found.endpoints.entry(address).or_insert_with(|| endpoint.clone());
-                if endpoint.ready && !known.ready {
-                    *known = endpoint;
-                }
+                Ok(None) => {}
+                Err(complaint) => complain(&mut complaints, complaint),
             }
         }
     }
@@ -62,13 +53,58 @@ pub(super) fn find(
         if count > 1 {
             complaint.message = format!("{} (and {} more like it)", complaint.message, count - 1);
         }
-        out.findings.push(complaint.at(&gateway.place).of(&gateway.key));
+        findings.push(complaint.at(&gateway.place).of(&gateway.key));
     }
     routes
 }
 
+impl Found {
+    /// Of several workloads with one address a ready one counts, then the one whose name comes first.
+    fn add(&mut self, endpoint: Endpoint) {
+        match self.endpoints.get_mut(&endpoint.address) {
+            Some(known) if known.rank() <= endpoint.rank() => {}
+            Some(known) => *known = endpoint,
+            None => {
+                self.endpoints.insert(endpoint.address, endpoint);
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    fn rank(&self) -> (bool, &str) {
+        (!self.ready, &self.workload)
+    }
+}
+
+/// Of several complaints of a kind the one whose text comes first is told.
+fn complain(complaints: &mut BTreeMap<&'static str, (Finding, usize)>, complaint: Finding) {
+    match complaints.get_mut(complaint.code) {
+        Some((first, count)) => {
+            *count += 1;
+            if complaint.message < first.message {
+                *first = complaint;
+            }
+        }
+        None => {
+            complaints.insert(complaint.code, (complaint, 1));
+        }
+    }
+}
+
+/// Whether a workload has a part in what a selector finds, or in what it complains of.
+pub(crate) fn concerns(selector: &Selector, workload: &Workload, kind: PortType) -> bool {
+    choose(selector, workload, kind).any(|(_, outcome)| !matches!(outcome, Ok(None)))
+}
+
+/// When a workload was made, as far as is known.
+fn age(workload: &Workload, world: &World<'_>) -> u64 {
+    let first_seen = || world.seen.get(&workload.identity()).map_or(u64::MAX, |seen| seen.first);
+    workload.created.unwrap_or_else(first_seen)
+}
+
 /// The endpoint of an external route `[host:port]`; a finding where it must not be one.
-pub(super) fn external(route: &Route, snapshot: &Snapshot) -> Option<Result<Endpoint, Finding>> {
+pub(super) fn external(route: &Route, world: &World<'_>) -> Option<Result<Endpoint, Finding>> {
     let (host, port) = route.external()?;
     let ip = host.parse::<IpAddr>().ok()?.to_canonical();
     let link_local = match ip {
@@ -79,13 +115,13 @@ pub(super) fn external(route: &Route, snapshot: &Snapshot) -> Option<Result<Endp
         Some("an address of the machine itself")
     } else if link_local || ip.is_multicast() {
         Some("a link-local or multicast address")
-    } else if snapshot.addresses.contains(&ip) {
+    } else if world.addresses.contains(&ip) {
         Some("an address of this node")
     } else {
         None
     };
     Some(match refused {
-        None => Ok(endpoint(SocketAddr::new(ip, port), true, String::new(), snapshot)),
+        None => Ok(endpoint(SocketAddr::new(ip, port), None, world)),
         Some(what) => Err(Finding::error(
             "external-refused",
             format!("route `{}` leads to {what}", route.name),
@@ -95,9 +131,14 @@ pub(super) fn external(route: &Route, snapshot: &Snapshot) -> Option<Result<Endp
     })
 }
 
-fn endpoint(address: SocketAddr, ready: bool, workload: String, snapshot: &Snapshot) -> Endpoint {
-    let usable_at_l4 = !snapshot.through_uplink.contains(&address.ip());
-    Endpoint { address, ready, usable_at_l4, workload }
+/// An endpoint of a workload, or an external one.
+fn endpoint(address: SocketAddr, workload: Option<&Workload>, world: &World<'_>) -> Endpoint {
+    Endpoint {
+        address,
+        ready: workload.is_none_or(|workload| workload.ready),
+        usable_at_l4: !world.through_uplink.contains(&address.ip()),
+        workload: workload.map(|workload| workload.name.clone()).unwrap_or_default(),
+    }
 }
 
 /// For each address of a workload (once without, if it has none): the route and the port, where it matches.

@@ -28,11 +28,11 @@ impl Life<'_> {
     /// 100 % or to 0 afterwards.
     pub(super) fn settle(&self, routes: &mut BTreeMap<RouteName, KeptRoute>) -> Vec<String> {
         let mut notes = Vec::new();
+        let gone = self.bury(routes, &mut notes);
         if routes.is_empty() {
             self.begin(routes);
             return notes;
         }
-        let gone = self.bury(routes, &mut notes);
         let news = self.read_file(routes, &mut notes);
         for name in self.found.keys().filter(|name| self.listing(name).is_none()) {
             routes.entry((*name).clone()).or_insert_with(|| {

@@ -1,39 +1,39 @@
 //! One gateway, resolved.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::{
-    Endpoint, Layer, Resolved, ResolvedGateway, ResolvedRoute,
+    Endpoint, Layer, Note, Outcome, ResolvedGateway, ResolvedRoute, World,
+    chain::Chains,
     claims::Claim,
     endpoints::{self, Found},
-    index::Workloads,
     life::Life,
-    note,
+    warn,
 };
 use crate::{
     discovery::{KeptGateway, KeptRoute, Origin, Override},
     finding::Finding,
     gateway::{Balance, Gateway, Level, PortType, Route},
     key::RouteName,
-    snapshot::Snapshot,
     weight::{self, Weight},
 };
 
 /// Resolves a gateway that has its port; brings what is kept of it up to date.
-pub(super) fn resolve(
+pub(crate) fn resolve(
     gateway: &Gateway,
-    claim: Claim,
-    workloads: &Workloads<'_>,
-    snapshot: &Snapshot,
+    claim: &Claim,
+    chains: Chains,
     kept: &mut KeptGateway,
-    out: &mut Resolved,
-) -> ResolvedGateway {
-    let mut found = find_all(gateway, workloads, snapshot, out);
+    world: &World<'_>,
+) -> Outcome {
+    kept.port = Some(claim.port);
+    let mut findings = Vec::new();
+    let mut found = find_all(gateway, world, &mut findings);
     let life = Life {
         listed: &gateway.routes,
         found: found.iter().map(|(name, found)| (name.clone(), found.oldest)).collect(),
-        now: snapshot.now,
-        ttl: snapshot.settings.route_ttl,
+        now: world.now,
+        ttl: world.route_ttl,
     };
     let mut notes = life.settle(&mut kept.routes);
     let mut routes: Vec<ResolvedRoute> = Vec::new();
@@ -43,44 +43,43 @@ pub(super) fn resolve(
         let endpoints = found.remove(name).map(|found| found.endpoints).unwrap_or_default();
         routes.push(describe(name, listed, route, endpoints));
     }
-    out.notes.extend(notes.into_iter().map(|message| note(gateway, message)));
-    let weights: Vec<Weight> = routes.iter().map(|route| route.weight).collect();
-    let serves: Vec<bool> =
-        routes.iter().map(|route| route.endpoints.iter().any(|endpoint| endpoint.ready)).collect();
-    for (route, lent) in routes.iter_mut().zip(weight::lend(&weights, &serves)) {
-        route.lent = lent;
-    }
-    let kind = gateway.port.map(|port| port.kind).unwrap_or_default();
-    let layer = layer(gateway, kind, &routes);
-    let order = condition_order(gateway, &routes);
+    chain(&mut routes, chains, &mut findings);
+    lend(&mut routes);
+    let is_used = |route: &ResolvedRoute| {
+        !route.weight.is_zero() || (route.condition.is_some() && !route.strength.is_zero())
+    };
+    let inners = routes.iter().filter_map(|route| route.chained.as_deref());
     let resolved = ResolvedGateway {
         key: gateway.key.clone(),
         port: claim.port,
-        kind,
-        hosts: claim.hosts,
+        kind: gateway.kind(),
+        hosts: claim.hosts.clone(),
         level: gateway.level,
-        layer,
+        layer: layer(gateway, &routes),
+        order: condition_order(gateway, &routes),
+        serves: routes.iter().any(|route| is_used(route) && route.serves()),
+        depth: 1 + inners.map(|inner| inner.depth).max().unwrap_or(0),
         routes,
-        order,
     };
-    warn(gateway, &resolved, out);
-    resolved
+    warn::warn(gateway, &resolved, &mut findings);
+    let ends = kept.routes.values().filter_map(|route| route.gone_since);
+    Outcome {
+        gateway: Arc::new(resolved),
+        findings,
+        notes: notes.into_iter().map(|message| Note { gateway: gateway.key.clone(), message }).collect(),
+        deadline: ends.map(|since| since.saturating_add(world.route_ttl)).min(),
+    }
 }
 
 /// What exists now: what the gateway's selector finds, what routes of their own find, external addresses.
-fn find_all(
-    gateway: &Gateway,
-    workloads: &Workloads<'_>,
-    snapshot: &Snapshot,
-    out: &mut Resolved,
-) -> BTreeMap<RouteName, Found> {
+fn find_all(gateway: &Gateway, world: &World<'_>, findings: &mut Vec<Finding>) -> BTreeMap<RouteName, Found> {
     let mut all = BTreeMap::new();
     if let Some(selector) = &gateway.selector {
-        all = endpoints::find(gateway, selector, workloads, snapshot, out);
+        all = endpoints::find(gateway, selector, world, findings);
         if all.is_empty() {
             let message = format!("the selector of `{}` finds nothing", gateway.key.name);
             let advice = "compare it with the labels of the workloads in its namespace";
-            out.findings.push(
+            findings.push(
                 Finding::warning("selector-finds-nothing", message, advice)
                     .at(&gateway.place)
                     .of(&gateway.key),
@@ -90,22 +89,53 @@ fn find_all(
     for route in &gateway.routes {
         if let Some(selector) = &route.selector {
             let mut merged = Found { oldest: u64::MAX, ..Found::default() };
-            for found in endpoints::find(gateway, selector, workloads, snapshot, out).into_values() {
+            for found in endpoints::find(gateway, selector, world, findings).into_values() {
                 merged.oldest = merged.oldest.min(found.oldest);
                 merged.endpoints.extend(found.endpoints);
             }
             all.insert(route.name.clone(), merged);
         }
-        match endpoints::external(route, snapshot) {
+        match endpoints::external(route, world) {
             Some(Ok(endpoint)) => {
                 let endpoints = BTreeMap::from([(endpoint.address, endpoint)]);
                 all.insert(route.name.clone(), Found { oldest: 0, endpoints });
             }
-            Some(Err(finding)) => out.findings.push(finding.of(&gateway.key)),
+            Some(Err(finding)) => findings.push(finding.of(&gateway.key)),
             None => {}
         }
     }
     all
+}
+
+/// Joins chained routes with the gateways that they lead to.
+fn chain(routes: &mut [ResolvedRoute], mut chains: Chains, findings: &mut Vec<Finding>) {
+    for route in routes {
+        match chains.remove(&route.name) {
+            Some(Ok(inner)) => {
+                let all = inner.routes.iter().flat_map(|route| &route.endpoints);
+                let mut endpoints: BTreeMap<SocketAddr, &Endpoint> = BTreeMap::new();
+                for endpoint in all {
+                    let known = endpoints.entry(endpoint.address).or_insert(endpoint);
+                    if endpoint.ready && !known.ready {
+                        *known = endpoint;
+                    }
+                }
+                route.endpoints = endpoints.into_values().cloned().collect();
+                route.chained = Some(inner);
+            }
+            Some(Err(finding)) => findings.push(finding),
+            None => {}
+        }
+    }
+}
+
+/// Lends the weights of routes that cannot serve to those that can.
+fn lend(routes: &mut [ResolvedRoute]) {
+    let weights: Vec<Weight> = routes.iter().map(|route| route.weight).collect();
+    let serves: Vec<bool> = routes.iter().map(ResolvedRoute::serves).collect();
+    for (route, lent) in routes.iter_mut().zip(weight::lend(&weights, &serves)) {
+        route.lent = lent;
+    }
 }
 
 /// Drops what was given at run time where the file says something new.
@@ -162,78 +192,24 @@ fn describe(
         strength_origin,
         balance: listed.and_then(|listed| listed.balance).unwrap_or(Balance::P2c),
         endpoints: endpoints.into_values().collect(),
+        chained: None,
         declared: listed.cloned(),
         gone_since: route.gone_since,
     }
 }
 
-fn layer(gateway: &Gateway, kind: PortType, routes: &[ResolvedRoute]) -> Layer {
-    let asks = gateway.level == Level::Request || routes.iter().any(|route| route.condition.is_some());
-    if kind == PortType::Http && gateway.level != Level::Kernel && asks {
+/// Where it is served: by the proxy where something on the way asks for a request.
+fn layer(gateway: &Gateway, routes: &[ResolvedRoute]) -> Layer {
+    let is_asking = |route: &ResolvedRoute| {
+        let inner = route.chained.as_ref().map(|inner| inner.layer);
+        route.condition.is_some() || inner == Some(Layer::Request)
+    };
+    let asks = gateway.level == Level::Request || routes.iter().any(is_asking);
+    if gateway.kind() == PortType::Http && gateway.level != Level::Kernel && asks {
         Layer::Request
     } else {
         Layer::Kernel
     }
-}
-
-/// Findings about what is legal and does not do what it says.
-fn warn(gateway: &Gateway, resolved: &ResolvedGateway, out: &mut Resolved) {
-    let mut warnings = Vec::new();
-    for route in &resolved.routes {
-        let place = route.declared.as_ref().map_or(&gateway.place, |declared| &declared.place);
-        let unusable: Vec<String> = route
-            .endpoints
-            .iter()
-            .filter(|endpoint| !endpoint.usable_at_l4)
-            .map(|endpoint| endpoint.address.to_string())
-            .collect();
-        if resolved.layer == Layer::Kernel && !unusable.is_empty() {
-            let message = format!(
-                "route {} has endpoints that are reached through an uplink, which the kernel cannot forward to yet: {}",
-                route.name,
-                unusable.join(", ")
-            );
-            let advice = "run them on this node, or let the proxy serve the gateway with `level: request`";
-            warnings.push(Finding::warning("endpoint-through-uplink", message, advice).at(place));
-        }
-        let balance = route.declared.as_ref().and_then(|declared| declared.balance);
-        if let Some(balance) = balance.filter(|balance| *balance != Balance::Maglev)
-            && resolved.layer == Layer::Kernel
-            && resolved.hosts.is_empty()
-        {
-            let message = format!("route {} asks for {balance:?}; the kernel only knows maglev", route.name)
-                .to_lowercase();
-            warnings.push(
-                Finding::warning("balance-at-l4", message, "write `level: request`, or leave it out")
-                    .at(place),
-            );
-        }
-        if is_shadowed(route, resolved) {
-            let message = format!(
-                "the condition of route {} is never asked: an earlier route has the same",
-                route.name
-            );
-            warnings.push(Finding::warning("condition-shadowed", message, "remove one of them").at(place));
-        }
-    }
-    if gateway.preserve_client_ip && (resolved.layer == Layer::Request || !resolved.hosts.is_empty()) {
-        let message = "`preserve_client_ip` holds for connections that the kernel forwards; where the proxy serves, endpoints see its address and an X-Forwarded-For header";
-        let advice = "leave it out, or remove what asks for a request";
-        warnings.push(Finding::warning("client-address-not-kept", message, advice).at(&gateway.place));
-    }
-    out.findings.extend(warnings.into_iter().map(|finding| finding.of(&gateway.key)));
-}
-
-/// Whether an earlier route captures exactly the same requests, all of them.
-fn is_shadowed(route: &ResolvedRoute, resolved: &ResolvedGateway) -> bool {
-    let Some(condition) = &route.condition else { return false };
-    let same = |other: &&ResolvedRoute| other.condition.as_ref() == Some(condition);
-    resolved
-        .order
-        .iter()
-        .map(|index| &resolved.routes[*index])
-        .find(same)
-        .is_some_and(|first| first.name != route.name)
 }
 
 /// Routes with a condition, in the order in which they are tried: by priority, then as written, then by name.

@@ -1,0 +1,184 @@
+//! What may change.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::IpAddr,
+};
+
+use super::{Memory, Planner, Watchers};
+use crate::{
+    discovery::{ChangeError, ConditionChange, Kept},
+    gateway::{Gateway, Route},
+    key::{GatewayKey, Protocol, RouteName},
+    resolve::declared::Declared,
+    weight::Weight,
+    workload::Workload,
+};
+
+/// What the node says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Addresses that gateways answer on.
+    pub addresses: Vec<IpAddr>,
+    /// Ports that something else on this machine listens on.
+    pub ports_in_use: BTreeSet<(Protocol, u16)>,
+    /// Endpoint addresses that are reached through an uplink.
+    pub through_uplink: BTreeSet<IpAddr>,
+}
+
+impl Planner {
+    /// Sets all declared gateways, in the order declared. Costs no more than comparing where they are as before.
+    pub fn set_gateways(&mut self, gateways: Vec<Gateway>) {
+        if gateways == self.gateways {
+            return;
+        }
+        let declared = Declared::new(&gateways);
+        let mut are_names_new = self.declared.keys().count() != declared.keys().count();
+        for key in declared.keys() {
+            let old = self.declared.get(key).map(|index| &self.gateways[index]);
+            are_names_new |= old.is_none();
+            if old != declared.get(key).map(|index| &gateways[index]) {
+                self.news.gateways.insert(key.clone());
+            }
+        }
+        let is_valid =
+            |key: &GatewayKey| declared.get(key).is_some_and(|index| declared.rank(index).is_some());
+        self.news.gateways.extend(self.outcomes.keys().filter(|key| !is_valid(key)).cloned());
+        let valid = declared.valid().map(|index| &gateways[index]);
+        let is_touched = |gateway: &&Gateway| {
+            !self.outcomes.contains_key(&gateway.key) || (are_names_new && gateway.chained().next().is_some())
+        };
+        self.news.gateways.extend(valid.filter(is_touched).map(|gateway| gateway.key.clone()));
+        self.watchers = Watchers::new(&gateways);
+        self.workloads.learn(gateways.iter().flat_map(Gateway::selectors));
+        (self.gateways, self.declared) = (gateways, declared);
+        (self.news.declared, self.news.order, self.news.findings) = (true, true, true);
+    }
+
+    /// Sets all workloads, each of an identity of its own, in any order. Costs no more than comparing where they are
+    /// as before.
+    pub fn set_workloads(&mut self, workloads: Vec<Workload>) {
+        let identities: HashSet<String> = workloads.iter().map(Workload::identity).collect();
+        let gone = self.workloads.identities().filter(|identity| !identities.contains(*identity));
+        for identity in gone.cloned().collect::<Vec<_>>() {
+            self.remove_workload(&identity);
+        }
+        for workload in workloads {
+            self.upsert_workload(workload);
+        }
+    }
+
+    /// Adds a workload, or replaces the one of its identity.
+    pub fn upsert_workload(&mut self, workload: Workload) {
+        let identity = workload.identity();
+        if self.workloads.get(&identity) == Some(&workload) {
+            return;
+        }
+        self.remove_workload(&identity);
+        self.touch_watchers(&workload);
+        self.workloads.insert(identity.clone(), workload);
+        self.news.workloads.insert(identity);
+    }
+
+    /// Removes the workload of this [identity](Workload::identity); nothing where there is none.
+    pub fn remove_workload(&mut self, identity: &str) {
+        if let Some(workload) = self.workloads.remove(identity) {
+            self.touch_watchers(&workload);
+            self.news.workloads.insert(identity.to_owned());
+        }
+    }
+
+    /// Sets what the node says.
+    pub fn set_node(&mut self, node: Node) {
+        let old = std::mem::replace(&mut self.node, node);
+        let node = &self.node;
+        self.news.addresses |= old.addresses != node.addresses;
+        self.news.claims |= old.ports_in_use != node.ports_in_use;
+        let moved: Vec<IpAddr> = if old.through_uplink == node.through_uplink {
+            Vec::new()
+        } else {
+            old.through_uplink.symmetric_difference(&node.through_uplink).copied().collect()
+        };
+        if old.addresses != self.node.addresses || !moved.is_empty() {
+            let external = |route: &Route| route.external().is_some();
+            let touched = self.gateways.iter().filter(|gateway| gateway.routes.iter().any(external));
+            self.news.gateways.extend(touched.map(|gateway| gateway.key.clone()));
+        }
+        for address in moved {
+            let there: Vec<Workload> = self.workloads.at(address).cloned().collect();
+            for workload in there {
+                self.touch_watchers(&workload);
+            }
+        }
+    }
+
+    /// Sets what is remembered to something else than what came of the last update.
+    pub fn set_kept(&mut self, kept: Kept) {
+        let old = &self.resolved.kept;
+        let all = kept.gateways.keys().chain(old.gateways.keys());
+        let changed = all.filter(|key| kept.gateways.get(key) != old.gateways.get(key));
+        self.news.gateways.extend(changed.cloned());
+        if kept.workloads != old.workloads {
+            self.news.gateways.extend(self.declared.keys().cloned());
+            let present = self.workloads.identities();
+            let remembered = kept.workloads.keys().chain(old.workloads.keys()).chain(present);
+            self.news.workloads.extend(remembered.cloned());
+        }
+        self.memory = Memory::new(&kept, self.resolved.settings.route_ttl);
+        self.resolved.kept = kept;
+        (self.news.declared, self.news.kept) = (true, true);
+    }
+
+    /// [`Kept::set_weights`], in force with the next update.
+    pub fn set_weights(
+        &mut self,
+        gateway: &GatewayKey,
+        changes: &[(RouteName, Weight)],
+        rebalance: bool,
+        now: u64,
+    ) -> Result<(), ChangeError> {
+        self.edit(gateway, |kept, planner| {
+            kept.set_weights(&planner.resolved, gateway, changes, rebalance, now)
+        })
+    }
+
+    /// [`Kept::set_condition`], in force with the next update.
+    pub fn set_condition(
+        &mut self,
+        gateway: &GatewayKey,
+        route: &RouteName,
+        condition: ConditionChange,
+        strength: Option<Weight>,
+        now: u64,
+    ) -> Result<(), ChangeError> {
+        self.edit(gateway, |kept, planner| {
+            kept.set_condition(&planner.resolved, gateway, route, condition, strength, now)
+        })
+    }
+
+    /// Edits what is remembered of one gateway's routes.
+    fn edit(
+        &mut self,
+        gateway: &GatewayKey,
+        edit: impl FnOnce(&mut Kept, &Self) -> Result<(), ChangeError>,
+    ) -> Result<(), ChangeError> {
+        let mut kept = std::mem::take(&mut self.resolved.kept);
+        let result = edit(&mut kept, self);
+        self.resolved.kept = kept;
+        if result.is_ok() {
+            self.news.gateways.insert(gateway.clone());
+            self.news.kept = true;
+        }
+        result
+    }
+
+    /// Touches the gateways that a workload matters to.
+    fn touch_watchers(&mut self, workload: &Workload) {
+        let mut touched: Vec<GatewayKey> = Vec::new();
+        let is_known = |gateway: &Gateway| self.news.gateways.contains(&gateway.key);
+        self.watchers.touched_by(workload, &self.gateways, is_known, |gateway| {
+            touched.push(gateway.key.clone());
+        });
+        self.news.gateways.extend(touched);
+    }
+}
