@@ -3,7 +3,7 @@
 //! Connections that the kernel places move with their slots, which are counted; sticky users move with their hash,
 //! which is asked for a fixed sample of users; of requests without either, as many move as shares differ.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many users are asked: shares of them are right within 0.5 points, nearly always within 0.3.
-const USERS: u64 = 100_000;
+const USERS: u32 = 100_000;
 
 /// One moment: what is resolved, and the plan that was made of it.
 #[derive(Clone, Copy, Debug)]
@@ -116,23 +116,21 @@ pub struct Move {
 
 /// Compares all gateways of two moments, in the order of their names.
 pub fn compare(before: Moment<'_>, after: Moment<'_>) -> Vec<Comparison> {
-    let of = |resolved: &Resolved| -> BTreeMap<GatewayKey, ResolvedGateway> {
-        resolved.gateways.iter().map(|gateway| (gateway.key.clone(), ResolvedGateway::clone(gateway))).collect()
+    let of = |moment: Moment<'_>| -> BTreeMap<GatewayKey, Side> {
+        let sides = moment.resolved.gateways.iter().filter_map(|gateway| {
+            let planned = moment.plan.l4.gateways.get(&gateway.key)?;
+            Some((gateway.key.clone(), (Arc::clone(gateway), Arc::clone(planned))))
+        });
+        sides.collect()
     };
-    let (old, new) = (of(before.resolved), of(after.resolved));
+    let (old, new) = (of(before), of(after));
     let mut keys: Vec<&GatewayKey> = old.keys().chain(new.keys()).collect();
     keys.sort();
     keys.dedup();
-    let compare = |key: &GatewayKey| {
-        let old = old.get(key).zip(before.plan.l4.gateways.get(key));
-        let new = new.get(key).zip(after.plan.l4.gateways.get(key));
-        let side = |(resolved, planned): (&'_ ResolvedGateway, _)| (resolved.clone(), L4Gateway::clone(planned));
-        compare_gateway(key, old.map(side).as_ref(), new.map(side).as_ref())
-    };
-    keys.into_iter().filter_map(compare).collect()
+    keys.into_iter().filter_map(|key| compare_gateway(key, old.get(key), new.get(key))).collect()
 }
 
-type Side = (ResolvedGateway, L4Gateway);
+type Side = (Arc<ResolvedGateway>, Arc<L4Gateway>);
 
 fn compare_gateway(key: &GatewayKey, before: Option<&Side>, after: Option<&Side>) -> Option<Comparison> {
     let (shown, _) = after.or(before)?;
@@ -216,7 +214,7 @@ fn moved_users(old: &ResolvedGateway, new: &ResolvedGateway) -> Vec<Move> {
         let index = sticky::choose_route(user, gateway.serving())?;
         gateway.routes.get(index).map(|route| route.name.clone())
     };
-    let users = (0..USERS).map(|number| UserKey(hash::finish(number)));
+    let users = (0..USERS).map(|number| UserKey(hash::finish(u64::from(number))));
     tally(users.map(|user| (route(old, user), route(new, user))))
 }
 

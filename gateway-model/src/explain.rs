@@ -13,7 +13,7 @@ use crate::{
     key::{ByRoute, RouteName},
     matching::Request,
     resolve::{Layer, Resolved, ResolvedGateway},
-    sticky,
+    sticky::{self, Sticky, UserKey, Users},
     weight::Weight,
 };
 
@@ -85,8 +85,10 @@ pub struct Verdict {
     pub column: usize,
     /// How long it is, in characters.
     pub length: usize,
-    /// Whether it is true.
+    /// Whether it is true, without any `not` before it.
     pub matches: bool,
+    /// Whether a `not` stands before it or around it.
+    pub negated: bool,
     /// Whether the whole condition is.
     pub condition_matches: bool,
     /// Whether the condition is asked at all: an earlier one may have matched.
@@ -121,7 +123,7 @@ impl Request for Asked {
 pub fn explain(resolved: &Resolved, asked: &Asked, user: Option<&str>) -> Explanation {
     match find(resolved, asked) {
         Some((gateway, host)) => {
-            let mut explanation = explain_in(resolved, gateway, asked, user);
+            let mut explanation = explain_in(gateway, asked, user);
             explanation.virtual_host = host.cloned();
             explanation
         }
@@ -149,11 +151,10 @@ fn find<'a>(
     let matching = hosts.filter(|(_, own)| own.matches(&host));
     let best = matching.max_by_key(|(_, own)| (own.wildcard().is_none(), own.as_str().len()));
     let by_port = || resolved.gateways.iter().find(|gateway| gateway.port == asked.port);
-    best.map(|(gateway, host)| (gateway, Some(host))).or_else(|| Some((by_port()?, None)))
+    best.map(|(gateway, host)| (&**gateway, Some(host))).or_else(|| Some((&**by_port()?, None)))
 }
 
 fn explain_in(
-    resolved: &Resolved,
     gateway: &ResolvedGateway,
     asked: &Asked,
     user: Option<&str>,
@@ -180,8 +181,8 @@ fn explain_in(
         }
     });
     let chained = gateway.routes.iter().filter_map(|route| {
-        let inner = resolved.find(route.chained.as_ref()?)?;
-        Some((route.name.clone(), explain_in(resolved, inner, asked, user)))
+        let inner = route.chained.as_ref()?;
+        Some((route.name.clone(), explain_in(inner, asked, user)))
     });
     Explanation {
         gateway: Some(gateway.key.name.clone()),
@@ -203,7 +204,8 @@ fn verdicts(route: &RouteName, condition: &Condition, asked: &Asked, tried: bool
         term: term.text,
         column: term.span.column,
         length: term.span.length,
-        matches: term.matches,
+        matches: term.is_true,
+        negated: term.negated,
         condition_matches,
         tried,
     };
@@ -224,4 +226,36 @@ fn shares(gateway: &ResolvedGateway, matched: Option<usize>) -> Vec<(RouteName, 
         (route.name.clone(), f64::from(share) / 1_000_000.0)
     };
     gateway.routes.iter().enumerate().map(share).collect()
+}
+
+/// The route, where nothing is left to chance: for a known user, and where one route has everything.
+fn decide(
+    gateway: &ResolvedGateway,
+    matched: Option<usize>,
+    shares: &[(RouteName, f64)],
+    asked: &Asked,
+    user: Option<&str>,
+) -> Option<RouteName> {
+    let known = gateway.sticky.as_ref().and_then(|sticky| find_user(gateway, sticky, asked, user));
+    let Some(key) = known else {
+        // Shares are quotients of whole numbers: everything is exactly 100.
+        return shares.iter().find(|(_, share)| *share >= 100.0).map(|(name, _)| name.clone());
+    };
+    let captured = matched.filter(|index| {
+        let route = &gateway.routes[*index];
+        let condition = route.condition.as_ref().map(ToString::to_string).unwrap_or_default();
+        route.serves() && sticky::captures(key, &condition, route.strength)
+    });
+    let index = captured.or_else(|| sticky::choose_route(key, gateway.serving()))?;
+    Some(gateway.routes[index].name.clone())
+}
+
+fn find_user(
+    gateway: &ResolvedGateway,
+    sticky: &Sticky,
+    asked: &Asked,
+    user: Option<&str>,
+) -> Option<UserKey> {
+    let users = Users::new(&gateway.key, sticky.by.clone());
+    users.find_without_cookie(asked).or_else(|| user.map(|user| users.key(user.as_bytes())))
 }

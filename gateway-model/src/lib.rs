@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod compare;
 pub mod condition;
 pub mod discovery;
 pub mod document;
+pub mod explain;
 pub mod expression;
 pub mod finding;
 pub mod format;

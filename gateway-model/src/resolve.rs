@@ -32,9 +32,13 @@ use crate::{
     gateway::{Balance, Gateway, Level, PortType, Route, VirtualHost},
     key::{GatewayKey, RouteName},
     snapshot::{Settings, Snapshot},
+    sticky::Sticky,
     weight::Weight,
     workload::Workload,
 };
+
+/// Codes of the findings that say something about workloads: without any they say nothing.
+pub const ABOUT_WORKLOADS: &[&str] = &["selector-finds-nothing", "route-without-endpoints"];
 
 /// What a snapshot means.
 #[derive(Clone, Debug, Default)]
@@ -72,12 +76,23 @@ pub struct ResolvedGateway {
     pub layer: Layer,
     /// Routes, by name.
     pub routes: Vec<ResolvedRoute>,
+    /// What its users keep.
+    pub sticky: Option<Sticky>,
     /// Those of `routes` with a condition, in the order in which conditions are tried.
     pub order: Vec<usize>,
     /// Whether it has a ready endpoint behind a route that it would ever send somebody to.
     pub serves: bool,
     /// How many gateways the longest chain from here has, this one included.
     pub depth: usize,
+}
+
+impl ResolvedGateway {
+    /// Names and own weights of its routes, with nothing for those that cannot serve: what users are assigned by.
+    pub fn serving(&self) -> impl Iterator<Item = (&str, Weight)> {
+        self.routes.iter().map(|route| {
+            (route.name.0.as_str(), if route.serves() { route.weight } else { Weight::ZERO })
+        })
+    }
 }
 
 /// Where a gateway's own port is served.

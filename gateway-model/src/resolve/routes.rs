@@ -55,6 +55,7 @@ pub(crate) fn resolve(
         kind: gateway.kind(),
         hosts: claim.hosts.clone(),
         level: gateway.level,
+        sticky: gateway.sticky.clone(),
         layer: layer(gateway, &routes),
         order: condition_order(gateway, &routes),
         serves: routes.iter().any(|route| is_used(route) && route.serves()),
@@ -202,14 +203,19 @@ fn describe(
 fn layer(gateway: &Gateway, routes: &[ResolvedRoute]) -> Layer {
     let is_asking = |route: &ResolvedRoute| {
         let inner = route.chained.as_ref().map(|inner| inner.layer);
-        route.condition.is_some() || inner == Some(Layer::Request)
+        let rewrites = route.declared.as_ref().is_some_and(|declared| !declared.rewrites.is_empty());
+        route.condition.is_some() || rewrites || inner == Some(Layer::Request)
     };
-    let asks = gateway.level == Level::Request || routes.iter().any(is_asking);
-    if gateway.kind() == PortType::Http && gateway.level != Level::Kernel && asks {
-        Layer::Request
-    } else {
-        Layer::Kernel
-    }
+    let asks = match gateway.kind() {
+        PortType::Https => true,
+        PortType::Http => {
+            gateway.level == Level::Request || gateway.sticky.is_some() || routes.iter().any(is_asking)
+        }
+        // The server name stands in the clear at the beginning of a connection.
+        PortType::Tls => routes.iter().any(is_asking),
+        PortType::Tcp | PortType::Udp => false,
+    };
+    if asks && gateway.level != Level::Kernel { Layer::Request } else { Layer::Kernel }
 }
 
 /// Routes with a condition, in the order in which they are tried: by priority, then as written, then by name.

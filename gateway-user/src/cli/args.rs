@@ -12,7 +12,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway_model::{condition::Condition, key::RouteName, weight::Weight};
 
-pub use offline::{FileArgs, NamespaceArgs, Offline};
+pub use offline::{FileArgs, Offline};
 
 use crate::admin::address::AdminAddress;
 
@@ -189,7 +189,7 @@ pub struct RunArgs {
 }
 
 const DEFAULT_ADMIN: &str = "unix:/run/weir/admin.sock";
-const DEFAULT_NAMESPACE: &str = "default";
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Serialize)]

@@ -29,6 +29,11 @@ pub(super) fn yaml(value: &Value) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Whether a stream takes colours: a terminal does, unless `NO_COLOR` (no-color.org) is set.
+pub(super) fn is_styled(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Writes to standard output; a reader that has seen enough (`| head`) is no error.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();

@@ -55,7 +55,7 @@ pub(super) fn read_request(
     for header in headers {
         let (name, value) = read_header(header)?;
         if name.eq_ignore_ascii_case("host") {
-            asked.host = gateway_model::gateway::without_port(&value).to_owned();
+            asked.host = gateway_model::condition::without_port(&value).to_owned();
         }
         asked.headers.push((name, value));
     }

@@ -5,10 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use gateway_model::{
     document::Written,
     finding::{Finding, Place},
-    gateway::{Gateway, PortSpec, PortType},
+    gateway::{Gateway, PortSpec, PortType, lint_selector},
     key::{GatewayKey, RouteName},
     resolve,
-    selector::{NearMiss, Selector},
+    selector::Selector,
     snapshot::Snapshot,
 };
 use serde::Serialize;
@@ -60,14 +60,8 @@ pub(super) fn run(
     let (mut routes, mut near_misses) = (Vec::new(), Vec::new());
     match Selector::parse(expression) {
         Ok(selector) => {
-            near_misses = loaded
-                .workloads
-                .iter()
-                .filter(|workload| workload.namespace == namespace)
-                .filter_map(|workload| Some((workload.name.clone(), selector.near_miss(workload)?)))
-                .map(|(workload, NearMiss { reasons, .. })| NearMissView { workload, reasons })
-                .collect();
-            loaded.findings.extend(gateway_model::gateway::lint_selector(&selector, &Written::in_one_line(place.clone())));
+            near_misses = find_near_misses(&selector, namespace, &loaded);
+            loaded.findings.extend(lint_selector(&selector, &Written::in_one_line(place.clone())));
             routes = find(selector, place, kind, namespace, &mut loaded);
         }
         Err(error) => {
@@ -79,6 +73,17 @@ pub(super) fn run(
     let answer = Answer { routes, near_misses, findings: files::views(&loaded.findings) };
     files::answer(&loaded, format, &answer, || describe(&answer))?;
     Ok(if has_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Workloads that were most likely meant, and what keeps them out.
+fn find_near_misses(selector: &Selector, namespace: &str, loaded: &Loaded) -> Vec<NearMissView> {
+    let own = loaded.workloads.iter().filter(|workload| workload.namespace == namespace);
+    let misses = own.filter_map(|workload| {
+        let explanation = selector.explain_workload(workload);
+        let reasons = explanation.reasons().map(str::to_owned).collect();
+        explanation.is_near_miss.then(|| NearMissView { workload: workload.name.clone(), reasons })
+    });
+    misses.collect()
 }
 
 /// The routes that a gateway of this selector alone would have.
