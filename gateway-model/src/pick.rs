@@ -2,14 +2,16 @@
 //!
 //! Not coin flips, so that 1 % of 100 requests is 1. The sequence is Tijdeman's (*The chairman assignment
 //! problem*, 1980): of the routes that are owed a pick, the one whose next pick is due first. No route is ever
-//! a whole pick ahead or behind. Each picker enters the sequence at a point of its own, so that many workers
-//! and nodes together do not all begin with the same route.
+//! a whole pick ahead or behind. Its shares are hundredths of a percent, so that after 10,000 picks at most it
+//! begins again: one round is worked out for all pickers of a gateway, and a pick is the next entry of it. Each
+//! picker enters the round at a point of its own, every point with the same chance: many workers and nodes
+//! together do not all begin with the same route, and on average nobody is early or late.
 
-mod sequence;
+mod cycle;
 
 use crate::{hash, plan::l7::L7Gateway, weight::Weight};
 
-use sequence::Sequence;
+pub(crate) use cycle::Cycle;
 
 /// All of 100 % in the unit of shares.
 const WHOLE: u32 = 10_000;
@@ -19,22 +21,23 @@ const WHOLE: u32 = 10_000;
 #[derive(Clone, Debug)]
 pub struct Picker {
     seed: u64,
-    /// How often sequences were begun: a sequence that begins again begins elsewhere.
-    begun: u64,
+    /// How often a round was entered: the next time it is entered elsewhere.
+    entered: u64,
     /// The gateway's revision that the streams are for.
     revision: Option<u64>,
     /// For requests that no condition matched.
     unmatched: Stream,
-    /// For requests that a condition matched, by its index: a sequence of their own, so that the captured
+    /// For requests that a condition matched, by its index: a place of their own, so that the captured
     /// requests of one condition cannot beat in time with the picks of the others.
     matched: Vec<Stream>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Stream {
-    /// What the sequence is for: names, shares and condition. Zero: none yet.
+    /// What the place is for: names, shares and condition. Zero: none yet.
     key: u64,
-    sequence: Sequence,
+    /// Place in the round.
+    at: u32,
     /// What the captures are for: route and condition.
     capture_key: u64,
     /// Captures owed, in hundredths of a percent, below a whole one.
@@ -44,7 +47,7 @@ struct Stream {
 impl Picker {
     /// A new one; `seed` tells workers and nodes apart.
     pub fn new(seed: u64) -> Self {
-        Self { seed, begun: 0, revision: None, unmatched: Stream::default(), matched: Vec::new() }
+        Self { seed, entered: 0, revision: None, unmatched: Stream::default(), matched: Vec::new() }
     }
 
     /// Adapts to a gateway that has changed; does nothing otherwise.
@@ -56,7 +59,11 @@ impl Picker {
         let shares_key = gateway.routes.iter().zip(gateway.shares()).fold(1, |key, (route, share)| {
             hash::mix(hash::bytes(key, route.name.0.as_bytes()), u64::from(*share))
         });
-        self.begin(shares_key, gateway.shares());
+        let period = cycle::period(gateway.shares());
+        if self.unmatched.key != shares_key {
+            self.unmatched.key = shares_key;
+            self.unmatched.at = self.enter(shares_key, period);
+        }
         let old = std::mem::take(&mut self.matched);
         for condition in &gateway.conditions {
             let name = &gateway.routes[condition.route].name;
@@ -71,23 +78,16 @@ impl Picker {
             stream.capture_key = capture_key;
             if stream.key != key {
                 stream.key = key;
-                stream.sequence = self.sequence(key, gateway.shares());
+                stream.at = self.enter(key, period);
             }
             self.matched.push(stream);
         }
     }
 
-    fn begin(&mut self, key: u64, shares: &[u32]) {
-        if self.unmatched.key != key {
-            self.unmatched = Stream { key, sequence: self.sequence(key, shares), ..Stream::default() };
-        }
-    }
-
-    /// A sequence that begins at a point of this picker's own.
-    fn sequence(&mut self, key: u64, shares: &[u32]) -> Sequence {
-        self.begun += 1;
-        let phase = self.phase(hash::mix(key, self.begun), sequence::period(shares));
-        Sequence::begun_at(phase, shares)
+    /// A place of this picker's own in a round.
+    fn enter(&mut self, key: u64, period: u32) -> u32 {
+        self.entered += 1;
+        self.phase(hash::mix(key, self.entered), period)
     }
 
     /// A number below `bound` that depends on the seed.
@@ -107,12 +107,18 @@ impl Picker {
     }
 
     /// The weighted pick for a request that matched this condition, or none.
-    pub(crate) fn pick(&mut self, matched: Option<usize>, shares: &[u32]) -> Option<usize> {
+    pub(crate) fn pick(&mut self, matched: Option<usize>, cycle: &Cycle, shares: &[u32]) -> Option<usize> {
         let stream = match matched {
             Some(index) => &mut self.matched[index],
             None => &mut self.unmatched,
         };
-        stream.sequence.next(shares)
+        let picks = cycle.picks(shares);
+        let pick = picks.get(stream.at as usize).or_else(|| {
+            stream.at = 0;
+            picks.first()
+        })?;
+        stream.at += 1;
+        Some(usize::from(*pick))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     hash,
     key::{GatewayKey, RouteName},
     matching::Request,
-    pick::Picker,
+    pick::{Cycle, Picker},
     weight::{self, Weight},
 };
 
@@ -51,6 +51,8 @@ pub struct L7Gateway {
     pub conditions: Vec<L7Condition>,
     /// Weights of the routes that can be picked, in hundredths, parallel to `routes`; the sum is 10,000 or 0.
     shares: Vec<u32>,
+    /// In which order they are picked.
+    cycle: Cycle,
     /// Differs where picks are made differently.
     revision: u64,
     /// Whether it has a ready endpoint behind a route that it would ever send somebody to.
@@ -139,7 +141,7 @@ impl L7Gateway {
         }
         let captures = |one: &L7Condition| !one.strength.is_zero() && serves[one.route];
         let serves = shares.iter().any(|share| *share > 0) || conditions.iter().any(captures);
-        Self { key, routes, conditions, shares, revision, serves }
+        Self { key, routes, conditions, shares, cycle: Cycle::default(), revision, serves }
     }
 
     /// The route that takes a request, as an index into `routes`; `None`: no route can. Where that route is
@@ -166,7 +168,7 @@ impl L7Gateway {
                 return Some(condition.route);
             }
         }
-        picker.pick(matched, &self.shares)
+        picker.pick(matched, &self.cycle, &self.shares)
     }
 
     /// Whether a route could be decided on, now that requests come.
