@@ -25,11 +25,16 @@ use gateway_model::{
     workload::{Workload, WorkloadPort},
 };
 
+#[path = "model/choices.rs"]
+mod choices;
+
 fn main() {
     // `cargo bench` gives `--bench`; anything else names the part wanted.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    for (name, part) in [("rings", rings as fn()), ("plans", plans), ("requests", requests)] {
+    for (name, part) in
+        [("rings", rings as fn()), ("plans", plans), ("requests", requests), ("choices", choices::choices)]
+    {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {
             part();
         }

@@ -23,6 +23,7 @@ pub mod pick;
 pub mod plan;
 pub mod planner;
 pub mod resolve;
+pub mod rewrite;
 pub mod ring;
 pub mod selector;
 pub mod snapshot;

@@ -175,10 +175,10 @@ mod tests {
     }
 
     fn assert_within_tijdemans_bound(shares: &[u32]) -> Result<(), TestCaseError> {
-        let (cycle, period) = (Cycle::default(), i64::from(period(shares)));
+        let (cycle, period) = (Cycle::default(), period(shares));
         let picks = cycle.picks(shares);
-        prop_assert_eq!(picks.len() as i64, period);
-        let routes = shares.iter().filter(|share| **share > 0).count() as i64;
+        prop_assert_eq!(picks.len(), period as usize);
+        let routes: i64 = shares.iter().map(|share| i64::from(*share > 0)).sum();
         let mut counts = vec![0_i64; shares.len()];
         for (n, pick) in (1..).zip(picks) {
             counts[usize::from(*pick)] += 1;
@@ -192,7 +192,7 @@ mod tests {
             }
         }
         for (count, share) in counts.iter().zip(shares) {
-            prop_assert_eq!(count * i64::from(WHOLE), period * i64::from(*share));
+            prop_assert_eq!(count * i64::from(WHOLE), i64::from(period) * i64::from(*share));
         }
         Ok(())
     }
@@ -224,7 +224,7 @@ mod tests {
             (&[9_500, 500], 20),
             (&[0, 9_900, 100], 100),
             (&[9_999, 1], 10_000),
-            (&[1; 10_000], 10_000),
+            (&vec![1; 10_000], 10_000),
             (&[5_000, 2_500, 2_500], 4),
         ] {
             assert_eq!(Cycle::default().picks(shares).len(), expected);

@@ -88,7 +88,7 @@ impl Cookie {
         format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}", self.name)
     }
 
-    /// The id in the first cookie of this name that one of the keys has signed. Others are ignored. Does not
+    /// The id in the first cookie of this name that one of the keys has signed; others are ignored. Does not
     /// allocate.
     pub fn read(&self, request: &(impl Request + ?Sized), keys: &Keys) -> Option<[u8; ID_LENGTH]> {
         let (mut found, mut left) = (None, MOST_TRIED);
