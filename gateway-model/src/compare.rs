@@ -171,7 +171,9 @@ fn compare_routes(before: Option<&Side>, after: Option<&Side>) -> Vec<RouteCompa
     let ring = after.filter(|(_, planned)| planned.target == Target::Ring).map(|(_, planned)| ring(planned));
     let shares = ring.map(Ring::shares).unwrap_or_default();
     let compare = |name: &RouteName| {
-        let find = |routes: &[crate::resolve::ResolvedRoute]| routes.iter().find(|route| route.name == *name).cloned();
+        let find = |routes: &[crate::resolve::ResolvedRoute]| {
+            routes.iter().find(|route| route.name == *name).cloned()
+        };
         let (old, new) = (find(&old), find(&new));
         RouteComparison {
             name: name.clone(),
@@ -205,7 +207,8 @@ fn moves(unit: Unit, before: &Side, after: &Side) -> Vec<Move> {
 fn moved_slots(old: &Ring, new: &Ring) -> Vec<Move> {
     // A connection's slot is its hash, cut to the ring's length: rings of two sizes are compared at the larger.
     let count = old.slots.len().max(new.slots.len());
-    let route = |ring: &Ring, slot: usize| ring.endpoint(slot % ring.slots.len()).map(|(name, _)| name.clone());
+    let route =
+        |ring: &Ring, slot: usize| ring.endpoint(slot % ring.slots.len()).map(|(name, _)| name.clone());
     tally((0..count).map(|slot| (route(old, slot), route(new, slot))))
 }
 

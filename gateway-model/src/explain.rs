@@ -142,25 +142,22 @@ pub fn explain(resolved: &Resolved, asked: &Asked, user: Option<&str>) -> Explan
 }
 
 /// The gateway of a host, or else of the port: an exact host before a wildcard, a longer wildcard before a shorter.
-fn find<'a>(
-    resolved: &'a Resolved,
-    asked: &Asked,
-) -> Option<(&'a ResolvedGateway, Option<&'a VirtualHost>)> {
+fn find<'a>(resolved: &'a Resolved, asked: &Asked) -> Option<(&'a ResolvedGateway, Option<&'a VirtualHost>)> {
     let host = asked.host.strip_suffix('.').unwrap_or(&asked.host).to_ascii_lowercase();
-    let hosts = resolved.gateways.iter().flat_map(|gateway| gateway.hosts.iter().map(move |host| (gateway, host)));
+    let hosts =
+        resolved.gateways.iter().flat_map(|gateway| gateway.hosts.iter().map(move |host| (gateway, host)));
     let matching = hosts.filter(|(_, own)| own.matches(&host));
     let best = matching.max_by_key(|(_, own)| (own.wildcard().is_none(), own.as_str().len()));
     let by_port = || resolved.gateways.iter().find(|gateway| gateway.port == asked.port);
     best.map(|(gateway, host)| (&**gateway, Some(host))).or_else(|| Some((&**by_port()?, None)))
 }
 
-fn explain_in(
-    gateway: &ResolvedGateway,
-    asked: &Asked,
-    user: Option<&str>,
-) -> Explanation {
-    let conditions: Vec<(usize, &Condition)> =
-        gateway.order.iter().filter_map(|index| Some((*index, gateway.routes[*index].condition.as_ref()?))).collect();
+fn explain_in(gateway: &ResolvedGateway, asked: &Asked, user: Option<&str>) -> Explanation {
+    let conditions: Vec<(usize, &Condition)> = gateway
+        .order
+        .iter()
+        .filter_map(|index| Some((*index, gateway.routes[*index].condition.as_ref()?)))
+        .collect();
     let first = conditions.iter().position(|(_, condition)| condition.matches(asked));
     let terms = conditions.iter().enumerate().flat_map(|(place, (index, condition))| {
         let tried = first.is_none_or(|first| place <= first);
@@ -215,9 +212,9 @@ fn verdicts(route: &RouteName, condition: &Condition, asked: &Asked, tried: bool
 /// The share of each route: s + (1 - s)·w for the one whose condition matched, (1 - s)·w for the others.
 fn shares(gateway: &ResolvedGateway, matched: Option<usize>) -> Vec<(RouteName, f64)> {
     let whole = u32::from(Weight::FULL.hundredths());
-    let captured = matched.filter(|index| gateway.routes[*index].serves()).map(|index| {
-        (index, u32::from(gateway.routes[index].strength.hundredths()))
-    });
+    let captured = matched
+        .filter(|index| gateway.routes[*index].serves())
+        .map(|index| (index, u32::from(gateway.routes[index].strength.hundredths())));
     let rest = whole - captured.map_or(0, |(_, strength)| strength);
     let share = |(index, route): (usize, &crate::resolve::ResolvedRoute)| {
         let own = captured.filter(|(route, _)| *route == index).map_or(0, |(_, strength)| strength);

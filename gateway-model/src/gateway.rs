@@ -22,6 +22,7 @@ use crate::{
     document::{Places, Written},
     finding::Place,
     key::{GatewayKey, RouteName},
+    rewrite::Rewrite,
     selector::Selector,
     sticky::Sticky,
     weight::Weight,
@@ -73,7 +74,7 @@ pub struct Route {
     /// else none.
     pub condition_strength: Option<Weight>,
     /// Rewrites of requests.
-    pub rewrites: Vec<Value>,
+    pub rewrites: Vec<Rewrite>,
     /// How an endpoint is chosen; `None`: maglev at L4, p2c at L7.
     pub balance: Option<Balance>,
     /// A selector of its own.

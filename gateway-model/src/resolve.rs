@@ -89,9 +89,9 @@ pub struct ResolvedGateway {
 impl ResolvedGateway {
     /// Names and own weights of its routes, with nothing for those that cannot serve: what users are assigned by.
     pub fn serving(&self) -> impl Iterator<Item = (&str, Weight)> {
-        self.routes.iter().map(|route| {
-            (route.name.0.as_str(), if route.serves() { route.weight } else { Weight::ZERO })
-        })
+        self.routes
+            .iter()
+            .map(|route| (route.name.0.as_str(), if route.serves() { route.weight } else { Weight::ZERO }))
     }
 }
 

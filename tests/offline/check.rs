@@ -117,11 +117,15 @@ fn warnings_alone_exit_with_0_unless_they_are_denied() {
 fn what_only_shows_beside_workloads_is_found_with_them() {
     let folder = Folder::new("check-workloads");
     let gateways = folder.write("g.yaml", "name: foo\nselector: label(app)(foo) && label(version)((.*))\n");
-    let workloads = folder.write("w.yaml", "- {name: a, labels: {app: bar}, addresses: 10.0.0.1, ports: 80}\n");
+    let workloads =
+        folder.write("w.yaml", "- {name: a, labels: {app: bar}, addresses: 10.0.0.1, ports: 80}\n");
     assert_eq!(run(&["check", &gateways, "-o", "json"]).json()["findings"], serde_json::json!([]));
     let ran = run(&["check", &gateways, "--workloads", &workloads, "-o", "json"]);
     let finding = &ran.json()["findings"][0];
-    assert_eq!((finding["code"].as_str(), finding["line"].as_u64()), (Some("selector-finds-nothing"), Some(2)));
+    assert_eq!(
+        (finding["code"].as_str(), finding["line"].as_u64()),
+        (Some("selector-finds-nothing"), Some(2))
+    );
 }
 
 #[test]

@@ -36,7 +36,8 @@ routes: {foo: {weight: 100%}}
 ";
 
 fn explain(arguments: &[&str]) -> Ran {
-    let folder = Folder::new(&format!("explain-{}", arguments.join("-").replace(|c: char| !c.is_alphanumeric(), "")));
+    let folder =
+        Folder::new(&format!("explain-{}", arguments.join("-").replace(|c: char| !c.is_alphanumeric(), "")));
     let (config, workloads) = (folder.write("g.yaml", GATEWAYS), folder.write("w.yaml", WORKLOADS));
     run(&[&["explain", "--config", &config, "--workloads", &workloads][..], arguments].concat())
 }
@@ -46,7 +47,10 @@ fn a_request_without_a_matching_condition_goes_by_weight() {
     let ran = explain(&["GET http://foo.bar.com/x", "-o", "json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let answer = ran.json();
-    assert_eq!((answer["gateway"].as_str(), answer["virtual_host"].as_str()), (Some("foo"), Some("foo.bar.com")));
+    assert_eq!(
+        (answer["gateway"].as_str(), answer["virtual_host"].as_str()),
+        (Some("foo"), Some("foo.bar.com"))
+    );
     assert_eq!(answer["condition"], json!(null));
     assert_eq!(answer["shares"], json!({"(1.0.3)": 95.0, "(2.0.1)": 5.0, "(3.0.0)": 0.0}));
     assert_eq!(answer.get("route"), None, "chance decides");
@@ -67,13 +71,20 @@ fn a_matching_condition_takes_its_strength_and_its_weight_of_the_rest() {
 
 #[test]
 fn every_term_of_every_condition_has_its_verdict() {
-    let ran = explain(&["http://foo.bar.com/", "-H", "X-Group: testers", "-H", "Cookie: stable=1", "-o", "json"]);
+    let ran =
+        explain(&["http://foo.bar.com/", "-H", "X-Group: testers", "-H", "Cookie: stable=1", "-o", "json"]);
     let answer = ran.json();
     let terms: Vec<_> = answer["terms"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|term| (term["term"].as_str().unwrap(), term["column"].as_u64().unwrap(), term["matches"].as_bool().unwrap()))
+        .map(|term| {
+            (
+                term["term"].as_str().unwrap(),
+                term["column"].as_u64().unwrap(),
+                term["matches"].as_bool().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(terms, [("Header X-Group has testers", 1, true), ("Has Cookie stable", 36, true)]);
     assert_eq!(answer["condition"], json!(null), "the second is negated");
@@ -86,7 +97,11 @@ fn the_gateway_is_found_by_host_and_else_by_port() {
         (answer["gateway"].clone(), answer["virtual_host"].clone())
     };
     assert_eq!(gateway("http://FOO.bar.com:80/"), (json!("foo"), json!("foo.bar.com")));
-    assert_eq!(gateway("http://a.b.foo.bar.com/"), (json!("foo"), json!("*.foo.bar.com")), "one label or more");
+    assert_eq!(
+        gateway("http://a.b.foo.bar.com/"),
+        (json!("foo"), json!("*.foo.bar.com")),
+        "one label or more"
+    );
     assert_eq!(gateway("http://192.0.2.1:8080/"), (json!("foo"), json!(null)));
     assert_eq!(gateway("http://192.0.2.1:9000/"), (json!("tcp"), json!(null)));
     assert_eq!(gateway("http://[2001:db8::1]:9000/"), (json!("tcp"), json!(null)));
@@ -125,7 +140,10 @@ fn a_chained_gateway_is_explained_inside() {
 #[test]
 fn the_table_says_it_in_words() {
     let ran = explain(&["GET", "http://foo.bar.com/x", "-H", "X-Group: testers"]);
-    assert_says(&ran.out, &["default/foo, by its virtual host foo.bar.com", "Strength   50%", "52.5%", "47.5%"]);
+    assert_says(
+        &ran.out,
+        &["default/foo, by its virtual host foo.bar.com", "Strength   50%", "52.5%", "47.5%"],
+    );
     assert_says(&ran.out, &["Header X-Group has testers", "yes"]);
 }
 

@@ -4,13 +4,17 @@ use std::fs;
 
 use gateway_tests::command::{Folder, assert_says, run, run_with_input};
 
-const UGLY: &str = "# The shop.\nselector:   Label(app)(foo) AND label(version)((.*))   # all versions\nname:  foo\n";
+const UGLY: &str =
+    "# The shop.\nselector:   Label(app)(foo) AND label(version)((.*))   # all versions\nname:  foo\n";
 
 #[test]
 fn it_writes_normal_form_to_standard_output_and_keeps_comments() {
     let ran = run_with_input(&["fmt", "-"], UGLY);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_says(&ran.out, &["# The shop.\n", "name: foo\n", "selector: label(app)(foo) && label(version)((.*))"]);
+    assert_says(
+        &ran.out,
+        &["# The shop.\n", "name: foo\n", "selector: label(app)(foo) && label(version)((.*))"],
+    );
     assert_says(&ran.out, &["# all versions"]);
     let again = run_with_input(&["fmt", "-"], &ran.out);
     assert_eq!(again.out, ran.out, "once is enough");
@@ -19,7 +23,8 @@ fn it_writes_normal_form_to_standard_output_and_keeps_comments() {
 #[test]
 fn in_place_it_names_the_files_that_it_changed() {
     let folder = Folder::new("fmt");
-    let (ugly, neat) = (folder.write("a.yaml", UGLY), folder.write("b.yaml", "name: b\nselector: label(a)(b)\n"));
+    let (ugly, neat) =
+        (folder.write("a.yaml", UGLY), folder.write("b.yaml", "name: b\nselector: label(a)(b)\n"));
     let ran = run(&["fmt", "--check", &ugly, &neat]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), format!("{ugly}\n").as_str()));
     assert_eq!(fs::read_to_string(&ugly).unwrap(), UGLY, "only checked");

@@ -18,7 +18,8 @@ fn gateway(kind: &str, more: &str, canary: u8) -> String {
 #[test]
 fn from_nothing_it_shows_shares_and_slots() {
     let folder = Folder::new("plan");
-    let (config, workloads) = (folder.write("g.yaml", &gateway("tcp", "", 5)), folder.write("w.yaml", WORKLOADS));
+    let (config, workloads) =
+        (folder.write("g.yaml", &gateway("tcp", "", 5)), folder.write("w.yaml", WORKLOADS));
     let ran = run(&["plan", "--config", &config, "--workloads", &workloads, "-o", "json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let answer = ran.json();
@@ -66,10 +67,12 @@ fn of_a_sticky_gateway_it_says_how_many_users_move() {
 #[test]
 fn the_same_again_changes_nothing() {
     let folder = Folder::new("plan-same");
-    let (config, workloads) = (folder.write("g.yaml", &gateway("tcp", "", 5)), folder.write("w.yaml", WORKLOADS));
+    let (config, workloads) =
+        (folder.write("g.yaml", &gateway("tcp", "", 5)), folder.write("w.yaml", WORKLOADS));
     let ran = run(&["plan", "--config", &config, "--workloads", &workloads, "--against", &config]);
     assert_says(&ran.out, &["Nothing changes"]);
-    let ran = run(&["plan", "--config", &config, "--workloads", &workloads, "--against", &config, "-o", "yaml"]);
+    let ran =
+        run(&["plan", "--config", &config, "--workloads", &workloads, "--against", &config, "-o", "yaml"]);
     assert_says(&ran.out, &["change: unchanged", "changes: []"]);
 }
 

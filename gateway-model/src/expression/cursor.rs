@@ -51,6 +51,11 @@ impl<'a> Cursor<'a> {
         self.next
     }
 
+    /// Another one that stands where this one was; for errors, which end the reading.
+    pub(crate) fn back_at(&self, mark: Mark) -> Self {
+        Self { text: self.text, next: mark, steps: Cell::new(self.steps()) }
+    }
+
     /// From `start` up to the next character.
     pub(crate) fn span_since(&self, start: Mark) -> Span {
         Span { column: start.column, length: self.next.column - start.column }
@@ -211,7 +216,8 @@ impl<'a> Cursor<'a> {
         Err(self.unclosed(start, "a closing / for this one"))
     }
 
-    fn rest(&self) -> &'a str {
+    /// What is left.
+    pub(crate) fn rest(&self) -> &'a str {
         &self.text[self.next.at..]
     }
 

@@ -31,6 +31,13 @@ impl Warning {
     ) -> Self {
         Self { code, span, message: message.into(), advice: advice.into() }
     }
+
+    /// The same, in a text with this many characters more in front.
+    #[must_use]
+    pub(crate) fn shifted(mut self, characters: usize) -> Self {
+        self.span.column += characters;
+        self
+    }
 }
 
 /// One line: `column 7: warning[unknown-method]: message; advice`.

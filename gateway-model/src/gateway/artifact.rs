@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{Balance, Gateway, Level, Route};
 use crate::{
     key::ByRoute,
+    rewrite::{Rewrite, RewriteKind},
     sticky::{By, Keep, Sticky},
 };
 
@@ -151,6 +152,17 @@ impl From<&Sticky> for StickyArtifact {
     }
 }
 
+impl From<&Rewrite> for RewriteArtifact {
+    fn from(rewrite: &Rewrite) -> Self {
+        let text = rewrite.to_string();
+        match rewrite.kind() {
+            RewriteKind::Path => Self::Path(text),
+            RewriteKind::Prefix => Self::Prefix(text),
+            RewriteKind::Host => Self::Host(text),
+        }
+    }
+}
+
 impl From<&Gateway> for GatewayArtifact {
     fn from(gateway: &Gateway) -> Self {
         let routes = gateway.routes.iter().map(|route| (route.name.clone(), route.into()));
@@ -178,7 +190,7 @@ impl From<&Route> for RouteArtifact {
             condition: route.condition.as_ref().map(ToString::to_string),
             condition_strength: route.condition_strength.map(|strength| strength.to_string()),
             priority: route.priority,
-            rewrites: Vec::new(),
+            rewrites: route.rewrites.iter().map(Into::into).collect(),
             balance: route.balance,
             selector: route.selector.as_ref().map(ToString::to_string),
             metadata: route.metadata.clone(),

@@ -9,6 +9,7 @@ use crate::{
     document::{Fields, Node, Value, wrong},
     finding::{Finding, Place},
     key::RouteName,
+    rewrite::{Rewrite, RewriteKind},
     weight::Weight,
 };
 
@@ -115,9 +116,9 @@ fn read_body(mut route: Route, body: &Node, findings: &mut Vec<Finding>) -> Opti
     route.condition_strength = fields
         .take("condition_strength")
         .and_then(|node| parsed::<Weight>(node, "invalid-strength", percent, findings));
-    route.rewrites = fields
-        .take("rewrites")
-        .map_or_else(Vec::new, |node| node.items().iter().map(Node::to_json).collect());
+    if let Some(node) = fields.take("rewrites") {
+        route.rewrites = node.items().iter().flat_map(|item| read_rewrites(item, findings)).collect();
+    }
     route.balance = fields.take("balance").and_then(|node| read_balance(node, findings));
     route.selector = fields.take("selector").map(|node| read_selector(node, findings));
     if let Some(node) = fields.take("metadata") {
@@ -137,6 +138,41 @@ fn read_condition(node: &Node, findings: &mut Vec<Finding>) -> Option<Condition>
         Ok(condition) => Some(condition),
         Err(error) => {
             findings.push(Finding::syntax("invalid-condition", "condition", &node.written, &error));
+            None
+        }
+    }
+}
+
+/// The rewrites of a map: `{path: "/new if Path is /old", host: internal.example.com}`.
+fn read_rewrites(node: &Node, findings: &mut Vec<Finding>) -> Vec<Rewrite> {
+    let Some(mut fields) = Fields::of(node, "rewrite", findings) else { return Vec::new() };
+    let mut rewrites = Vec::new();
+    for (field, kind) in
+        [("path", RewriteKind::Path), ("prefix", RewriteKind::Prefix), ("host", RewriteKind::Host)]
+    {
+        if let Some(node) = fields.take(field) {
+            rewrites.extend(read_rewrite(kind, node, findings));
+        }
+    }
+    fields.finish(findings);
+    rewrites
+}
+
+fn read_rewrite(kind: RewriteKind, node: &Node, findings: &mut Vec<Finding>) -> Option<Rewrite> {
+    let expected = "a rewrite, like `/new if Path is /old`, `/old to /new` or `internal.example.com`";
+    let text = node.text(expected, findings)?;
+    match Rewrite::parse(kind, text) {
+        Ok(rewrite) => {
+            let condition = rewrite.condition();
+            // It stands at the end of the text, as it was written.
+            let length = condition.map_or(0, |condition| condition.source().chars().count());
+            let before = text.chars().count() - length;
+            let warnings = condition.into_iter().flat_map(Condition::lint);
+            findings.extend(warnings.map(|one| Finding::warned(&node.written, one.shifted(before))));
+            Some(rewrite)
+        }
+        Err(error) => {
+            findings.push(Finding::syntax("invalid-rewrite", "rewrite", &node.written, &error));
             None
         }
     }

@@ -21,6 +21,8 @@ impl PartialEq for Cycle {
     }
 }
 
+impl Eq for Cycle {}
+
 impl Cycle {
     /// The picks of a round; none if nobody has a share. `shares` are always the same.
     pub(super) fn picks(&self, shares: &[u32]) -> &[u16] {

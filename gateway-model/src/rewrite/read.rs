@@ -3,7 +3,7 @@
 use super::{Change, RewriteKind};
 use crate::{
     condition::Condition,
-    expression::{Cursor, MAX_LENGTH, SyntaxError},
+    expression::{Cursor, MAX_LENGTH, Mark, SyntaxError},
 };
 
 /// Longest host (RFC 1035, without the dot at the end).
@@ -52,19 +52,19 @@ fn condition(mut cursor: Cursor<'_>, text: &str) -> Result<Option<Condition>, Sy
 }
 
 /// A value, and where it begins: quoted, or bare up to a blank.
-fn value<'a>(cursor: &mut Cursor<'a>, what: &str) -> Result<(Cursor<'a>, String), SyntaxError> {
+fn value(cursor: &mut Cursor<'_>, what: &str) -> Result<(Mark, String), SyntaxError> {
     cursor.skip_blanks();
-    let start = cursor.clone();
+    let start = cursor.mark();
     let value = match cursor.peek() {
         Some(mark @ ('\'' | '"')) => cursor.quoted(mark)?,
         _ => cursor.take_while(|c| !c.is_whitespace()).to_owned(),
     };
-    if value.is_empty() { Err(start.expected(what)) } else { Ok((start, value)) }
+    if value.is_empty() { Err(cursor.expected_at(start, what)) } else { Ok((start, value)) }
 }
 
 /// An error at the character of a value that begins at byte `at`; it is told as it is written.
-fn wrong(start: &Cursor<'_>, value: &str, at: usize, what: &str) -> SyntaxError {
-    let mut cursor = start.clone();
+fn wrong(cursor: &Cursor<'_>, start: Mark, value: &str, at: usize, what: &str) -> SyntaxError {
+    let mut cursor = cursor.back_at(start);
     let mark = cursor.peek().filter(|c| matches!(c, '\'' | '"'));
     if mark.is_some() {
         cursor.advance();
@@ -81,7 +81,7 @@ fn wrong(start: &Cursor<'_>, value: &str, at: usize, what: &str) -> SyntaxError 
 
 fn path(cursor: &mut Cursor<'_>) -> Result<String, SyntaxError> {
     let (start, value) = value(cursor, PATH)?;
-    let wrong = |at: usize, what: &str| Err(wrong(&start, &value, at, what));
+    let wrong = |at: usize, what: &str| Err(wrong(cursor, start, &value, at, what));
     if let Some(at) = template(&value) {
         return wrong(at, TEMPLATE);
     }
@@ -111,7 +111,7 @@ fn path(cursor: &mut Cursor<'_>) -> Result<String, SyntaxError> {
 
 fn host(cursor: &mut Cursor<'_>) -> Result<String, SyntaxError> {
     let (start, value) = value(cursor, HOST)?;
-    let wrong = |at: usize, what: &str| Err(wrong(&start, &value, at, what));
+    let wrong = |at: usize, what: &str| Err(wrong(cursor, start, &value, at, what));
     if let Some(at) = template(&value) {
         return wrong(at, TEMPLATE);
     }

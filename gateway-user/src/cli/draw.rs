@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_finding_is_drawn_under_its_line_with_its_advice() {
-        let finding = Finding::error("unknown-field", "a gateway has no field `prot`", "did you mean `port`?");
+        let finding =
+            Finding::error("unknown-field", "a gateway has no field `prot`", "did you mean `port`?");
         let sources = Sources::from([("f".to_owned(), "name: a\nprot: 80\n".into())]);
         let drawn = findings(&[finding.at(&place(2, 1, 4))], &sources, false);
         for part in ["error[unknown-field]", "f:2:1", "prot: 80", "^^^^", "did you mean `port`?"] {

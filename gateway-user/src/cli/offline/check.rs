@@ -47,10 +47,10 @@ pub(super) fn run(
     }
     loaded.findings.extend(together);
     let has_errors = loaded.settle();
-    let gateways = loaded.gateways.iter().map(|gateway| GatewayView {
-        namespace: &gateway.key.namespace,
-        artifact: gateway.into(),
-    });
+    let gateways = loaded
+        .gateways
+        .iter()
+        .map(|gateway| GatewayView { namespace: &gateway.key.namespace, artifact: gateway.into() });
     let answer = Answer { gateways: gateways.collect(), findings: files::views(&loaded.findings) };
     files::answer(&loaded, format, &answer, || describe(&loaded))?;
     let is_wrong = has_errors || (deny_warnings && !loaded.findings.is_empty());

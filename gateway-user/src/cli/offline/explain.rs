@@ -23,7 +23,9 @@ pub(super) fn read_request(
     sni: Option<String>,
 ) -> Result<Asked, UsageError> {
     let wrong = |what: &str| {
-        UsageError(format!("{request:?}: {what}; expected a method and a URL, as in 'GET http://foo.bar.com/x'"))
+        UsageError(format!(
+            "{request:?}: {what}; expected a method and a URL, as in 'GET http://foo.bar.com/x'"
+        ))
     };
     let words: Vec<&str> = request.split_whitespace().collect();
     let (method, url) = match words.as_slice() {
@@ -63,7 +65,8 @@ pub(super) fn read_request(
 }
 
 fn read_header(text: &str) -> Result<(String, String), UsageError> {
-    let wrong = || UsageError(format!("-H {text:?}: expected a name, a colon and a value, as in 'X-Group: testers'"));
+    let wrong =
+        || UsageError(format!("-H {text:?}: expected a name, a colon and a value, as in 'X-Group: testers'"));
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
     let (name, value) = (name.trim(), value.trim());
     name.parse::<HeaderName>().map_err(|_| wrong())?;

@@ -93,7 +93,10 @@ fn describe_gateway(out: &mut String, gateway: &Comparison) {
         Layer::Request => "chosen by the proxy, for each request",
     };
     let mut write = |text: String| out.push_str(&text);
-    write(format!("Gateway {}/{}: {change}; port {}, {layer}\n\n", gateway.namespace, gateway.gateway, gateway.port));
+    write(format!(
+        "Gateway {}/{}: {change}; port {}, {layer}\n\n",
+        gateway.namespace, gateway.gateway, gateway.port
+    ));
     let rows = gateway.routes.iter().map(|route| {
         let slots = route.slots.zip(route.ring).map(|(slots, ring)| format!("{slots} of {ring}"));
         [
