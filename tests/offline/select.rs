@@ -10,6 +10,7 @@ const WORKLOADS: &str = "\
 - {name: foo-4, labels: {app: foo, version: 10.0.0}, addresses: [10.0.0.5], ports: 8080, ready: false}
 - {name: foo-5, labels: {app: foo, verison: 2.0.1}, addresses: [10.0.0.6], ports: 8080}
 - {name: other, namespace: other, labels: {app: foo, version: 9.9.9}, addresses: [10.0.0.7], ports: 8080}
+- {name: shop, namespace: shop, labels: {app: shop, version: 9.9.9}, addresses: [10.0.0.9], ports: 8080}
 - {name: bar, labels: {app: bar}, addresses: [10.0.0.8], ports: 8080}
 ";
 
@@ -28,8 +29,11 @@ fn routes_are_listed_in_the_order_of_versions_with_their_ready_endpoints() {
     ]);
     assert_eq!(ran.json()["routes"], expected);
     assert_eq!(ran.json()["findings"], json!([]));
-    let ran = run(&["select", SELECTOR, "--workloads", &file, "-n", "other", "-o", "json"]);
-    assert_eq!(ran.json()["routes"], json!([{"name": "(9.9.9)", "endpoints": ["10.0.0.7:8080"]}]));
+    let shop = "label(app)(shop) && label(version)((.*))";
+    let ran = run(&["select", shop, "--workloads", &file, "-n", "shop", "-o", "json"]);
+    assert_eq!(ran.json()["routes"], json!([{"name": "(9.9.9)", "endpoints": ["10.0.0.9:8080"]}]));
+    let ran = run(&["select", shop, "--workloads", &file, "-o", "json"]);
+    assert_eq!(ran.json()["routes"], json!([]), "another namespace");
 }
 
 #[test]

@@ -22,43 +22,53 @@ pub struct GatewayArtifact {
     #[schemars(regex(pattern = r"^[^\s\[\]]+$"))]
     pub name: String,
     /// Kind of artifact.
-    #[schemars(schema_with = "kind")]
+    #[schemars(schema_with = "kind", default = "gateways")]
     pub kind: &'static str,
     /// Port of its own: `N` or `N/http`, `N/https`, `N/tcp`, `N/udp`, `N/tls`. Default: the next free one of
     /// 40000 to 45000, type http.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "port")]
     pub port: Option<String>,
     /// Whether `port` answers on node addresses as well.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "is_false")]
     pub host_port: bool,
     /// Hosts that it answers on the shared ports 80 and, with `tls`, 443: exact, or `*.example.com`.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "one_or_more_texts")]
     pub virtual_hosts: Vec<String>,
     /// Finds workloads; what its capture groups capture names their routes.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "label(app)(foo) && label(version)((.*))")]
     pub selector: Option<String>,
     /// Routes by name: `(2.0.1)` for what the selector captures, `[host:port]` for an external address, any other
     /// name for one with a `selector` of its own, or for another gateway.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "ByRoute::is_empty")]
     #[schemars(schema_with = "routes")]
     pub routes: ByRoute<RouteArtifact>,
     /// What a user keeps.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<StickyArtifact>,
     /// Only forwarding that keeps the client's address.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "is_false")]
     pub preserve_client_ip: bool,
     /// Secrets with certificates: `name` or `namespace/name`; the server name picks one.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "one_or_more_texts")]
     pub tls: Vec<String>,
     /// Where its own port is served.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "is_auto")]
     pub level: Level,
     /// Free data, kept.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
 }
@@ -69,31 +79,39 @@ pub struct GatewayArtifact {
 #[schemars(title = "Route")]
 pub struct RouteArtifact {
     /// Share of 100 %, with up to two decimals; without: an equal part of the rest.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "percent")]
     pub weight: Option<String>,
     /// Requests that it captures.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "User-Agent is Firefox and not Has Cookie stable")]
     pub condition: Option<String>,
     /// Share of the matching requests that it captures; default 100 % with a condition given here, else 0 %.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "percent")]
     pub condition_strength: Option<String>,
     /// Conditions with a lower one are tried first, those without one last, in the order written.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
     /// Changes to the requests that it takes; the first that matches, of a path and of a host.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "one_or_more_rewrites")]
     pub rewrites: Vec<RewriteArtifact>,
     /// How one of its endpoints is chosen; default maglev in the kernel, p2c in the proxy.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
     /// Finds its workloads; for a route with a plain name.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// Free data, kept.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
 }
@@ -116,19 +134,22 @@ pub struct StickyFields {
     /// What he keeps.
     pub keep: Keep,
     /// `cookie` or `client`: the client's address.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "cookie_or_client")]
     pub by: Option<&'static str>,
     /// The header whose value tells users apart.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
     /// The claim of the bearer token that tells users apart; the token is not verified.
+    #[schemars(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
 }
 
 /// One rewrite: a text of the form `NEW if CONDITION`, the condition may be left out.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RewriteArtifact {
     /// The whole path: `/new if Path is /old`.
@@ -248,7 +269,20 @@ fn one_or_more_texts(_: &mut schemars::SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
 }
 
-fn one_or_more_rewrites(generator: &mut schemars::SchemaGenerator) -> Schema {
-    let one = generator.subschema_for::<RewriteArtifact>();
+fn one_or_more_rewrites(_: &mut schemars::SchemaGenerator) -> Schema {
+    let one = json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": false,
+        "properties": {
+            "path": { "type": "string", "description": "The whole path.", "examples": ["/new if Path is /old"] },
+            "prefix": { "type": "string", "description": "Whole elements at its beginning.", "examples": ["/old to /new"] },
+            "host": { "type": "string", "description": "The host.", "examples": ["internal.example.com"] },
+        }
+    });
     json_schema!({ "anyOf": [one.clone(), { "type": "array", "items": one }] })
+}
+
+fn gateways() -> &'static str {
+    "gateways"
 }

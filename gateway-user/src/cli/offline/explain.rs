@@ -149,5 +149,6 @@ fn verdict(verdict: &Verdict) -> [String; 4] {
         (true, true) => "matches".to_owned(),
         (true, false) => "does not match".to_owned(),
     };
-    [verdict.route.to_string(), verdict.term.clone(), word(verdict.matches).to_owned(), whole]
+    let term = if verdict.negated { format!("not ({})", verdict.term) } else { verdict.term.clone() };
+    [verdict.route.to_string(), term, word(verdict.matches != verdict.negated).to_owned(), whole]
 }
