@@ -49,6 +49,8 @@ pub struct KeptRoute {
     pub declared: Option<Weight>,
     /// Since when no workload of it exists, and the file does not list it.
     pub gone_since: Option<u64>,
+    /// It was found bad: it gets no weight but from a person or a new release.
+    pub rolled_back: bool,
     /// A condition given (or taken away) at run time.
     pub condition: Option<Override<Option<Condition>>>,
     /// A strength given at run time; `None` in it: the default.

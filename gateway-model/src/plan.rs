@@ -104,13 +104,13 @@ impl Plan {
         let known = part.zip(old).map(|(part, old)| (&part.rings, old));
         let rings = if by_request { None } else { Some(rings::make(gateway, settings, known)) };
         let nobody = self.nobody(settings.ring_size);
-        let (inputs, [ring4, ring6]) = rings.unwrap_or_else(|| (Rings::default(), [nobody.clone(), nobody]));
+        let (inputs, [v4, v6]) = rings.unwrap_or_else(|| (Rings::default(), [nobody.clone(), nobody]));
         let fresh = L4Gateway {
             frontends: frontends(addresses, gateway.port, gateway.kind.protocol()),
             target: if by_request { Target::Agent } else { Target::Ring },
             routes: gateway.routes.iter().map(|route| (route.name.clone(), plan_route(route))).collect(),
-            ring4,
-            ring6,
+            ring4: v4,
+            ring6: v6,
         };
         set(&mut self.l4, &gateway.key, fresh);
         inputs

@@ -54,6 +54,7 @@ pub struct Planner {
 
 /// What has changed since the last update.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct News {
     /// Gateways to resolve anew.
     gateways: HashSet<GatewayKey>,
@@ -223,12 +224,11 @@ impl Planner {
         self.news.claims |= before.port != kept.port;
         let old = self.outcomes.get(&gateway.key);
         self.news.findings |= old.is_none_or(|old| old.findings != outcome.findings);
-        match old.filter(|old| old.gateway == outcome.gateway) {
-            Some(old) => outcome.gateway = old.gateway.clone(),
-            None => {
-                touched.insert(gateway.key.clone(), Some(outcome.gateway.clone()));
-                left.extend(self.declared.outer_ranks(index));
-            }
+        if let Some(old) = old.filter(|old| old.gateway == outcome.gateway) {
+            outcome.gateway = old.gateway.clone();
+        } else {
+            touched.insert(gateway.key.clone(), Some(outcome.gateway.clone()));
+            left.extend(self.declared.outer_ranks(index));
         }
         let notes = std::mem::take(&mut outcome.notes);
         self.outcomes.insert(gateway.key.clone(), outcome);

@@ -118,6 +118,8 @@ pub struct ResolvedRoute {
     pub origin: Origin,
     /// Since when, seconds since 1970.
     pub since: u64,
+    /// It was found bad, and gets no weight but from a person or a new release.
+    pub rolled_back: bool,
     /// Requests that it captures.
     pub condition: Option<Condition>,
     /// Who said so.
@@ -251,3 +253,6 @@ impl ResolvedRoute {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

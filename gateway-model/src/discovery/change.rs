@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{Kept, KeptGateway, Origin, Override};
+use super::{Kept, KeptGateway, KeptRoute, Origin, Override};
 use crate::{
     condition::Condition,
     gateway::{Level, PortType},
@@ -104,10 +104,34 @@ impl Kept {
         let kept = self.gateway(declared);
         for ((route, weight), given) in declared.routes.iter().zip(weights).zip(given) {
             let entry = kept.routes.entry(route.name.clone()).or_default();
-            if given.is_some() || weight != route.weight {
-                (entry.weight, entry.origin, entry.since) = (weight, Origin::Cli, now);
-            }
+            entry.give(weight, given.is_some() || weight != route.weight, now);
             entry.declared = route.declared.as_ref().and_then(|declared| declared.weight);
+            entry.rolled_back &= given.is_none() || weight.is_zero();
+        }
+        Ok(())
+    }
+
+    /// Takes a route to 0 % and marks it, so that only a person or a new release gives it weight again; the
+    /// others that have a weight take over what it had, in proportion. If none has any, all are at 0.
+    pub fn roll_back(
+        &mut self,
+        resolved: &Resolved,
+        gateway: &GatewayKey,
+        route: &RouteName,
+        now: u64,
+    ) -> Result<(), ChangeError> {
+        let declared = find_gateway(resolved, gateway)?;
+        let bad = find_route(declared, route)?;
+        let mut weights: Vec<Weight> = declared.routes.iter().map(|route| route.weight).collect();
+        weights[bad] = Weight::ZERO;
+        let kept = self.gateway(declared);
+        for (index, (route, weight)) in
+            declared.routes.iter().zip(weight::scale(Weight::FULL, &weights)).enumerate()
+        {
+            let entry = kept.routes.entry(route.name.clone()).or_default();
+            entry.give(weight, weight != route.weight, now);
+            entry.declared = route.declared.as_ref().and_then(|declared| declared.weight);
+            entry.rolled_back |= index == bad;
         }
         Ok(())
     }
@@ -152,6 +176,15 @@ impl Kept {
 
     fn gateway(&mut self, gateway: &ResolvedGateway) -> &mut KeptGateway {
         self.gateways.entry(gateway.key.clone()).or_default()
+    }
+}
+
+impl KeptRoute {
+    /// Notes a weight given at run time, where it is one.
+    fn give(&mut self, weight: Weight, is_given: bool, now: u64) {
+        if is_given {
+            (self.weight, self.origin, self.since) = (weight, Origin::Cli, now);
+        }
     }
 }
 

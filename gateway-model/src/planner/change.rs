@@ -156,6 +156,16 @@ impl Planner {
         })
     }
 
+    /// [`Kept::roll_back`], in force with the next update.
+    pub fn roll_back(
+        &mut self,
+        gateway: &GatewayKey,
+        route: &RouteName,
+        now: u64,
+    ) -> Result<(), ChangeError> {
+        self.edit(gateway, |kept, planner| kept.roll_back(&planner.resolved, gateway, route, now))
+    }
+
     /// Edits what is remembered of one gateway's routes.
     fn edit(
         &mut self,

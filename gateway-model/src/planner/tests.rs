@@ -33,6 +33,7 @@ enum Edit {
     /// Sets all workloads anew: some less, in another order.
     Replace(usize),
     Weight(usize, usize, u16, bool),
+    RollBack(usize, usize),
     Condition(usize, usize, Option<u8>),
     /// What a restart reads: all that was stored, or all but one gateway's.
     Restore(Option<usize>),
@@ -115,6 +116,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => any::<usize>().prop_map(Edit::Replace),
         3 => (any::<usize>(), any::<usize>(), 0_u16..=10_000, any::<bool>())
             .prop_map(|(gateway, route, weight, rebalance)| Edit::Weight(gateway, route, weight, rebalance)),
+        1 => (any::<usize>(), any::<usize>()).prop_map(|(gateway, route)| Edit::RollBack(gateway, route)),
         2 => (any::<usize>(), any::<usize>(), prop::option::of(0_u8..3))
             .prop_map(|(gateway, route, condition)| Edit::Condition(gateway, route, condition)),
         1 => prop::option::of(any::<usize>()).prop_map(Edit::Restore),
@@ -165,6 +167,11 @@ impl Twin {
                 if let Some((key, route)) = self.route(gateway, route) {
                     let change = [(route, Weight::from_hundredths(weight).unwrap())];
                     let _ = self.planner.set_weights(&key, &change, rebalance, self.now);
+                }
+            }
+            Edit::RollBack(gateway, route) => {
+                if let Some((key, route)) = self.route(gateway, route) {
+                    self.planner.roll_back(&key, &route, self.now).unwrap();
                 }
             }
             Edit::Condition(gateway, route, condition) => {
@@ -258,7 +265,7 @@ impl Twin {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn whatever_happens_a_planner_has_what_working_it_out_from_scratch_gives(
@@ -317,9 +324,11 @@ fn a_changed_workload_leaves_the_gateways_that_it_does_not_concern_alone() {
     let before = planner.plan().clone();
     planner.upsert_workload(pod("3", "a", 3));
     let update = planner.update(1_001);
-    let concerned = |change: &Change| match change {
-        Change::AddEndpoint(key, ..) | Change::SetRing { gateway: key, .. } => key.name == "a",
-        _ => false,
+    let concerned = |change: &Change| {
+        let (Change::AddEndpoint(key, ..) | Change::SetRing { gateway: key, .. }) = change else {
+            return false;
+        };
+        key.name == "a"
     };
     assert!(update.changes.len() == 2 && update.changes.iter().all(concerned), "{:?}", update.changes);
     assert!(!update.is_table_new && !update.is_kept_new);
@@ -327,4 +336,17 @@ fn a_changed_workload_leaves_the_gateways_that_it_does_not_concern_alone() {
     planner.upsert_workload(pod("3", "a", 3));
     planner.set_gateways(planner.gateways.clone());
     assert_eq!(planner.update(1_002), Update::default(), "the same again is no change");
+}
+
+#[test]
+fn a_change_behind_a_chained_route_changes_the_gateways_in_front_of_it() {
+    let mut planner = two_apps();
+    let outer = declared("name: outer\nport: 7003/tcp\nroutes: a\n");
+    planner.set_gateways([outer, planner.gateways.clone()].concat());
+    planner.update(1_001);
+    let before = planner.plan().clone();
+    planner.upsert_workload(pod("3", "a", 3));
+    planner.update(1_002);
+    assert_eq!(part(&planner.plan().l4, "outer").ring4.members.len(), 2);
+    assert!(Arc::ptr_eq(part(&before.l4, "b"), part(&planner.plan().l4, "b")));
 }

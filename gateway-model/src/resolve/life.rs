@@ -109,11 +109,15 @@ impl Life<'_> {
         let roles: Vec<Role> = routes.iter().map(|(name, route)| self.role(name, route)).collect();
         let weights = shares(&roles).unwrap_or_else(|| {
             // What was given at run time leaves no room for what the file says: the file alone decides.
-            let strict = names.iter().zip(&roles).map(|(name, role)| match declared(name) {
-                Some(weight) => Role::Given(weight),
-                None => *role,
+            let strict = routes.iter().zip(&roles).map(|((name, route), role)| match declared(name) {
+                Some(weight) if !route.rolled_back => Role::Given(weight),
+                Some(_) | None => *role,
             });
-            shares(&strict.collect::<Vec<_>>()).unwrap_or_else(|| vec![Weight::ZERO; names.len()])
+            let strict: Vec<Role> = strict.collect();
+            // What the file leaves to a route that was rolled back goes to the others.
+            shares(&strict).unwrap_or_else(|| {
+                weight::scale(Weight::FULL, &strict.into_iter().map(Role::weight).collect::<Vec<_>>())
+            })
         });
         for ((name, weight), role) in names.into_iter().zip(weights).zip(roles) {
             let said = declared(&name);
@@ -130,6 +134,7 @@ impl Life<'_> {
             }
             if from_file {
                 route.origin = Origin::File;
+                route.rolled_back &= weight.is_zero();
             }
             route.declared = said;
         }
@@ -139,9 +144,9 @@ impl Life<'_> {
     /// How a route takes part when the file has something new to say.
     fn role(&self, name: &RouteName, route: &KeptRoute) -> Role {
         match self.listing(name).map(|route| route.weight) {
-            Some(Some(weight)) if route.declared != Some(weight) || route.origin == Origin::File => {
-                Role::Given(weight)
-            }
+            Some(Some(weight)) if route.declared != Some(weight) => Role::Given(weight),
+            _ if route.rolled_back => Role::Keeps(Weight::ZERO),
+            Some(Some(weight)) if route.origin == Origin::File => Role::Given(weight),
             Some(None) if route.origin == Origin::File => Role::Rest,
             Some(_) | None => Role::Keeps(route.weight),
         }
@@ -167,6 +172,15 @@ enum Role {
     Rest,
     /// It has what it has, as far as there is room.
     Keeps(Weight),
+}
+
+impl Role {
+    fn weight(self) -> Weight {
+        match self {
+            Self::Given(weight) | Self::Keeps(weight) => weight,
+            Self::Rest => Weight::ZERO,
+        }
+    }
 }
 
 /// Weights by role, 100 % or 0 in all; `None` where that cannot be.

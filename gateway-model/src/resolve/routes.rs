@@ -62,7 +62,7 @@ pub(crate) fn resolve(
         depth: 1 + inners.map(|inner| inner.depth).max().unwrap_or(0),
         routes,
     };
-    warn::warn(gateway, &resolved, &mut findings);
+    warn::warn(gateway, &resolved, &life.found, &mut findings);
     let ends = kept.routes.values().filter_map(|route| route.gone_since);
     Outcome {
         gateway: Arc::new(resolved),
@@ -187,6 +187,7 @@ fn describe(
         lent: Weight::ZERO,
         origin: route.origin,
         since: route.since,
+        rolled_back: route.rolled_back,
         condition,
         condition_origin,
         strength,

@@ -1,17 +1,32 @@
 //! Findings about what is legal and does not do what it says.
 
+use std::collections::BTreeMap;
+
 use super::{Layer, ResolvedGateway, ResolvedRoute};
 use crate::{
     finding::Finding,
     gateway::{Balance, Gateway},
+    key::RouteName,
+    weight::Weight,
 };
 
 /// Adds them for one gateway, each at the place of its route.
-pub(super) fn warn(gateway: &Gateway, resolved: &ResolvedGateway, findings: &mut Vec<Finding>) {
+/// `found` are the routes that exist because workloads (or external addresses) do.
+pub(super) fn warn(
+    gateway: &Gateway,
+    resolved: &ResolvedGateway,
+    found: &BTreeMap<RouteName, u64>,
+    findings: &mut Vec<Finding>,
+) {
     for route in &resolved.routes {
         let place = route.declared.as_ref().map_or(&gateway.place, |declared| &declared.place);
-        let warnings =
-            [through_uplink(route, resolved), balance_at_l4(route, resolved), shadowed(route, resolved)];
+        let warnings = [
+            through_uplink(route, resolved),
+            balance_at_l4(route, resolved),
+            shadowed(route, resolved),
+            without_effect(route, resolved),
+            without_endpoints(route, resolved, found),
+        ];
         findings.extend(warnings.into_iter().flatten().map(|finding| finding.at(place).of(&gateway.key)));
     }
     if gateway.preserve_client_ip && (resolved.layer == Layer::Request || !resolved.hosts.is_empty()) {
@@ -61,4 +76,48 @@ fn shadowed(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Finding
             format!("the condition of route {} is never asked: an earlier route has the same", route.name);
         Finding::warning("condition-shadowed", message, "remove one of them")
     })
+}
+
+/// What the condition does not capture comes to the same route, and no other condition is kept from it.
+fn without_effect(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Finding> {
+    let condition = route.condition.as_ref()?;
+    let last = resolved.order.last().and_then(|index| resolved.routes.get(*index));
+    if route.weight != Weight::FULL || last.is_none_or(|last| last.name != route.name) {
+        return None;
+    }
+    let message = format!(
+        "the condition `{condition}` of route {} has no effect: the route has 100% of all other requests as well",
+        route.name
+    );
+    let advice = "give the routes weights: this one 0%, for one, to let only matching requests come to it";
+    Some(Finding::warning("condition-without-effect", message, advice))
+}
+
+fn without_endpoints(
+    route: &ResolvedRoute,
+    resolved: &ResolvedGateway,
+    found: &BTreeMap<RouteName, u64>,
+) -> Option<Finding> {
+    // What is chained or external and leads nowhere has an error of its own.
+    let leads_nowhere = route.declared.as_ref().is_some_and(|declared| {
+        declared.external().is_some() || (declared.is_chained() && route.chained.is_none())
+    });
+    // A selector that finds nothing has a finding that says it all.
+    let says_it_all = route.name.is_group() && !found.keys().any(RouteName::is_group);
+    if !route.endpoints.is_empty() || leads_nowhere || says_it_all {
+        return None;
+    }
+    let is_missing = route.name.is_group() && route.declared.is_some() && !found.contains_key(&route.name);
+    let (message, advice) = if is_missing {
+        let message = format!("route {} is listed, and the selector finds no workload for it", route.name);
+        (message, "start a workload that it finds, or remove the route")
+    } else if route.weight.is_zero() {
+        return None;
+    } else {
+        let others = resolved.routes.iter().any(|route| !route.lent.is_zero());
+        let taken = if others { "other routes take its part" } else { "nobody takes its part" };
+        let message = format!("route {} has {} and no endpoint; {taken}", route.name, route.weight);
+        (message, "start a workload of it, or give its weight to another route")
+    };
+    Some(Finding::warning("route-without-endpoints", message, advice))
 }

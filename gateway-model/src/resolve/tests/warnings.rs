@@ -1,0 +1,63 @@
+//! What is legal and surely not meant.
+
+use super::*;
+
+fn told_of(gateways: &str, workloads: &str) -> Vec<String> {
+    let resolved = resolve(&snapshot(gateways, workloads));
+    told(&resolved).iter().map(|(code, _, line)| format!("{line} {code}")).collect()
+}
+
+#[test]
+fn a_route_with_a_weight_and_no_endpoint_is_told_of() {
+    let http = TCP.replace("/tcp", "/http");
+    let listed = format!("{http}routes:\n  (1.0.3): {{weight: 90%}}\n  (2.0.1): {{weight: 10%}}\n");
+    assert_eq!(told_of(&listed, &two_pods()), ["6 route-without-endpoints"]);
+    let scaled = two_pods() + "- {name: c, kind: deployment, labels: {app: foo, version: 2.0.1}}\n";
+    assert_eq!(told_of(&listed, &scaled), ["6 route-without-endpoints"]);
+    let unready = two_pods() + &pod("c", "2.0.1", "10.0.0.3").replace("created", "ready: false, created");
+    assert_eq!(told_of(&listed, &unready), [""; 0], "it is there, and lends its weight");
+    let mut story = Story::new();
+    story.step(&http, &two_pods());
+    story.step(&http, &pod("c", "2.0.1", "10.0.0.3"));
+    assert_eq!(told(&story.resolved), [("route-without-endpoints", "foo-tcp", 1)]);
+    let message = &story.resolved.findings[0].message;
+    assert!(message.contains("nobody takes its part"), "{message}");
+}
+
+#[test]
+fn a_listed_route_that_the_selector_does_not_find_is_told_of_whatever_its_weight() {
+    let listed = format!("{TCP}routes:\n  (1.0.3): {{}}\n  (2.0.1): {{weight: 0%}}\n");
+    assert_eq!(told_of(&listed, &two_pods()), ["6 route-without-endpoints"]);
+    let resolved = resolve(&snapshot(&listed, &two_pods()));
+    assert!(resolved.findings[0].message.contains("finds no workload for it"), "{}", resolved.findings[0]);
+}
+
+#[test]
+fn a_selector_that_finds_nothing_is_told_of_once() {
+    let listed = format!("{TCP}routes:\n  (1.0.3): {{}}\n  (2.0.1): {{weight: 0%}}\n");
+    assert_eq!(told_of(&listed, "[]"), ["1 selector-finds-nothing"]);
+    assert_eq!(told_of(TCP, "[]"), ["1 selector-finds-nothing"]);
+}
+
+#[test]
+fn a_condition_on_a_route_that_has_everything_anyway_is_told_of() {
+    let listed = |routes: &str| {
+        let both = two_pods() + &pod("c", "2.0.1", "10.0.0.3");
+        told_of(&format!("{SEED}routes:\n{routes}"), &both)
+    };
+    let condition = "condition: Has Header beta";
+    assert_eq!(
+        listed(&format!("  (2.0.1): {{{condition}}}\n")),
+        ["7 condition-without-effect"],
+        "listed alone, it takes the rest"
+    );
+    assert_eq!(
+        listed(&format!("  (2.0.1): {{{condition}, condition_strength: 5%, weight: 100%}}\n")).len(),
+        1
+    );
+    assert_eq!(listed(&format!("  (2.0.1): {{{condition}, weight: 0%}}\n  (1.0.3): {{}}\n")), [""; 0]);
+    let first = format!(
+        "  (1.0.3): {{{condition}, weight: 100%}}\n  (2.0.1): {{condition: Host is a, weight: 0%}}\n"
+    );
+    assert_eq!(listed(&first), [""; 0], "it keeps requests from the other condition");
+}
