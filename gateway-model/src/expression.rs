@@ -26,7 +26,7 @@ pub const MAX_LENGTH: usize = 16 << 10;
 pub const MAX_DEPTH: usize = 64;
 
 /// Most steps that reading an expression takes for each of its bytes: see `Condition::parse_counted`.
-pub const STEPS_PER_BYTE: usize = 64;
+pub const STEPS_PER_BYTE: usize = 16;
 
 /// A boolean expression over terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +171,9 @@ impl<T> Expression<T> {
             Self::Term(term) => seen(term, negated),
             Self::Not(inner) => inner.visit_signed(!negated, seen),
             Self::All(inner) | Self::Any(inner) => {
-                inner.iter().for_each(|one| one.visit_signed(negated, seen));
+                for one in inner {
+                    one.visit_signed(negated, seen);
+                }
             }
         }
     }

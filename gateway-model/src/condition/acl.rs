@@ -80,7 +80,11 @@ impl Acl {
         let start = cursor.mark();
         cursor.take("<");
         cursor.skip_blanks();
+        let at = cursor.mark();
         let (fetch, mut method) = criterion(cursor)?;
+        if cursor.peek().is_some_and(|c| !c.is_whitespace() && c != '>') {
+            return Err(cursor.expected_at(at, CRITERIA));
+        }
         let mut ignores_case = false;
         loop {
             cursor.skip_blanks();
@@ -99,7 +103,7 @@ impl Acl {
             }
         }
         let values = values(cursor, start)?;
-        Ok(Self { fetch, test: test(method, ignores_case, values)? })
+        Ok(Self { fetch, test: test(cursor, method, ignores_case, values)? })
     }
 }
 
@@ -182,7 +186,7 @@ fn values(cursor: &mut Cursor<'_>, start: Mark) -> Result<Vec<Word>, SyntaxError
             Some(mark @ ('\'' | '"')) => cursor.quoted(mark)?,
             Some('<') => return Err(cursor.expected("a value or `>`; a value with < or > is quoted")),
             Some(_) => cursor.take_while(|c| !c.is_whitespace() && !matches!(c, '<' | '>')).to_owned(),
-            None => return Err(cursor.unclosed(start, "a closing > for this <")),
+            None => return Err(Cursor::unclosed(start, "a closing > for this <")),
         };
         values.push(Word { text, span: cursor.span_since(at) });
     }
@@ -192,15 +196,24 @@ fn values(cursor: &mut Cursor<'_>, start: Mark) -> Result<Vec<Word>, SyntaxError
     Ok(values)
 }
 
-fn test(method: Method, ignores_case: bool, values: Vec<Word>) -> Result<AclTest, SyntaxError> {
+fn test(
+    cursor: &mut Cursor<'_>,
+    method: Method,
+    ignores_case: bool,
+    values: Vec<Word>,
+) -> Result<AclTest, SyntaxError> {
     Ok(match method {
         Method::Text(position) => {
             AclTest::Text(position, ignores_case, values.into_iter().map(|value| value.text).collect())
         }
         Method::Regex => {
-            let compile =
-                |value: &Word| Pattern::new(&value.text, ignores_case).map_err(|reason| value.wrong(&reason));
-            AclTest::Regex(values.iter().map(compile).collect::<Result<_, _>>()?, ignores_case)
+            let mut compile = |value: &Word| {
+                let compiled = Pattern::new(&value.text, ignores_case);
+                let pattern = compiled.map_err(|reason| value.wrong(&reason))?;
+                cursor.weigh(value.span, pattern.weight())?;
+                Ok(pattern)
+            };
+            AclTest::Regex(values.iter().map(&mut compile).collect::<Result<_, _>>()?, ignores_case)
         }
         Method::Network => {
             let read = |value: &Word| {

@@ -115,7 +115,11 @@ impl<'a> Compared<'a> {
             Self::Matches(pattern) => {
                 text.len() > LONGEST_TRIED || !budget.spend(TRYING) || pattern.is_match(text.as_bytes())
             }
-            _ => !self.can_afford(text, budget) || self.passes(text, any_case),
+            Self::Equals(..)
+            | Self::Contains(..)
+            | Self::StartsWith(..)
+            | Self::EndsWith(..)
+            | Self::Known(_) => !self.can_afford(text, budget) || self.passes(text, any_case),
         }
     }
 
@@ -138,13 +142,13 @@ impl<'a> Compared<'a> {
             }
             (Some((text, any_case)), _) => {
                 let cares = other.text().is_some_and(|(_, ignores_case)| !ignores_case);
-                let comparable = match (self, other) {
+                let comparable = matches!(
+                    (self, other),
                     (Self::Equals(..), _)
-                    | (_, Self::Contains(..))
-                    | (Self::StartsWith(..), Self::StartsWith(..))
-                    | (Self::EndsWith(..), Self::EndsWith(..)) => true,
-                    _ => false,
-                };
+                        | (_, Self::Contains(..))
+                        | (Self::StartsWith(..), Self::StartsWith(..))
+                        | (Self::EndsWith(..), Self::EndsWith(..))
+                );
                 // Where the case is open, what cares for it cannot be sure.
                 comparable
                     && !(any_case && cares && has_letters_of(other))

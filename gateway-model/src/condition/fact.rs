@@ -115,7 +115,7 @@ fn acl_meaning(acl: &Acl, truth: bool) -> Formula<Fact<'_>> {
 
 impl<'a> Fact<'a> {
     fn from_text(subject: &'a Subject, test: &'a Test) -> Self {
-        let text = match subject {
+        let asked = match subject {
             Subject::Host => Text::Host,
             Subject::UserAgent => Text::Header("user-agent"),
             Subject::Header(name) => Text::Header(name),
@@ -134,16 +134,16 @@ impl<'a> Fact<'a> {
             Test::Matches(pattern) => Compared::matches(pattern),
             Test::Known(agent) => Compared::Known(*agent),
         };
-        Self::new(text, compared)
+        Self::new(asked, compared)
     }
 
     /// Where every value passes, it says that there is one.
     fn new(text: Text<'a>, compared: Compared<'a>) -> Self {
-        match text {
-            Text::Header(header) | Text::HeaderPart(header) if compared.is_everything() => {
+        match (text, compared.is_everything()) {
+            (Text::Header(header) | Text::HeaderPart(header), true) => {
                 Self::Count { header, low: 1, high: u64::MAX }
             }
-            Text::Cookie(name) if compared.is_everything() => Self::Cookie(name),
+            (Text::Cookie(name), true) => Self::Cookie(name),
             _ => Self::Text { text, compared },
         }
     }

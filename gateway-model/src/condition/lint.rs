@@ -90,8 +90,8 @@ struct TermText<'a> {
 }
 
 impl TermText<'_> {
-    fn warning(&self, code: &'static str, message: String, advice: impl Into<String>) -> Option<Warning> {
-        Some(Warning::new(code, self.placed.span, message, advice))
+    fn warning(&self, code: &'static str, message: String, advice: impl Into<String>) -> Warning {
+        Warning::new(code, self.placed.span, message, advice)
     }
 
     fn warnings(&self) -> Vec<Warning> {
@@ -130,8 +130,9 @@ impl TermText<'_> {
         match (subject, test) {
             (Subject::Host | Subject::Sni, Test::Equals(value)) => self.host(value),
             (Subject::Method, Test::Equals(value)) => self.method(value, true),
-            (Subject::Path, Test::Equals(value)) => self.path_from_its_beginning(value),
-            (Subject::Path, Test::StartsWith(value)) => self.path_from_its_beginning(value),
+            (Subject::Path, Test::Equals(value) | Test::StartsWith(value)) => {
+                self.path_from_its_beginning(value)
+            }
             (Subject::Path, Test::EndsWith(value) | Test::Contains(value)) => self.path_query(value),
             _ => None,
         }
@@ -152,7 +153,7 @@ impl TermText<'_> {
             Subject::Host | Subject::Path | Subject::Method | Subject::Sni => return None,
         };
         let message = "every value passes: only whether there is one is asked".to_owned();
-        if everything { self.warning("value-always-passes", message, instead) } else { None }
+        everything.then(|| self.warning("value-always-passes", message, instead))
     }
 
     fn header_name(&self, name: &str) -> Option<Warning> {
@@ -160,7 +161,11 @@ impl TermText<'_> {
             return None;
         }
         let advice = "header names are made of letters, digits and !#$%&'*+-.^_`|~; correct the name";
-        self.warning("header-name-invalid", format!("no request can carry a header named `{name}`"), advice)
+        Some(self.warning(
+            "header-name-invalid",
+            format!("no request can carry a header named `{name}`"),
+            advice,
+        ))
     }
 
     fn cookie_name(&self, name: &str) -> Option<Warning> {
@@ -170,7 +175,11 @@ impl TermText<'_> {
             return None;
         }
         let advice = "cookie names have no blank, `=`, `,` or `;`; correct the name";
-        self.warning("cookie-name-invalid", format!("no request can carry a cookie named `{name}`"), advice)
+        Some(self.warning(
+            "cookie-name-invalid",
+            format!("no request can carry a cookie named `{name}`"),
+            advice,
+        ))
     }
 
     fn host(&self, value: &str) -> Option<Warning> {
@@ -182,7 +191,7 @@ impl TermText<'_> {
             }
             _ => "write the name alone, like foo.bar.com".to_owned(),
         };
-        self.warning("host-invalid", format!("no host is named `{value}`: it has `{found}`"), advice)
+        Some(self.warning("host-invalid", format!("no host is named `{value}`: it has `{found}`"), advice))
     }
 
     fn method(&self, value: &str, ignores_case: bool) -> Option<Warning> {
@@ -197,7 +206,7 @@ impl TermText<'_> {
         } else {
             "write one like GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS".to_owned()
         };
-        self.warning("unknown-method", format!("`{value}` is no method of HTTP"), advice)
+        Some(self.warning("unknown-method", format!("`{value}` is no method of HTTP"), advice))
     }
 
     /// A path that is compared from its first character on.
@@ -206,17 +215,18 @@ impl TermText<'_> {
             return self.path_query(value);
         }
         let advice = format!("write `/{}`", value.split(['?', '#']).next().unwrap_or_default());
-        self.warning("path-without-slash", format!("a path begins with `/`, `{value}` does not"), advice)
+        Some(self.warning(
+            "path-without-slash",
+            format!("a path begins with `/`, `{value}` does not"),
+            advice,
+        ))
     }
 
     fn path_query(&self, value: &str) -> Option<Warning> {
         let mark = value.chars().find(|c| matches!(c, '?' | '#'))?;
         let advice = "ask for the path before it, and for parameters with `Query N is V`";
-        self.warning(
-            "path-with-query",
-            format!("a path has no `{mark}`: what follows it is not in the path"),
-            advice,
-        )
+        let message = format!("a path has no `{mark}`: what follows it is not in the path");
+        Some(self.warning("path-with-query", message, advice))
     }
 
     fn acl(&self, acl: &Acl) -> Vec<Warning> {
@@ -254,7 +264,7 @@ impl TermText<'_> {
         let advice =
             "values are alternatives already; for more, write several `< … >` with the operator between them";
         let message = format!("`{written}` is taken as a value here, not as an operator");
-        self.warning("acl-operator-as-value", message, advice)
+        Some(self.warning("acl-operator-as-value", message, advice))
     }
 }
 

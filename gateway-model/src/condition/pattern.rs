@@ -3,9 +3,10 @@
 use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
 
 use crate::{
-    expression::shape::{Found, found_in},
+    expression::shape::{Found, found_in, weight},
     selector::regex_reason,
 };
 
@@ -19,6 +20,7 @@ pub struct Pattern {
     ignores_case: bool,
     /// Where finding it is no more than comparing texts.
     found_in: Option<Found>,
+    weight: usize,
     regex: Regex,
 }
 
@@ -30,11 +32,18 @@ impl Pattern {
             .size_limit(SIZE_LIMIT)
             .build()
             .map_err(|error| regex_reason(&error))?;
-        let found_in = found_in(source).filter(|found| !ignores_case || *found == Found::Everywhere);
-        Ok(Self { source: source.to_owned(), ignores_case, found_in, regex })
+        let mut parser = ParserBuilder::new().utf8(false).case_insensitive(ignores_case).build();
+        let hir = parser.parse(source).map_err(|error| regex_reason(&error))?;
+        let (found_in, weight) = (found_in(&hir), weight(&hir));
+        Ok(Self { source: source.to_owned(), ignores_case, found_in, weight, regex })
     }
 
-    /// What it is found in, where that is no more than comparing texts with regard to case.
+    /// How much there was to compile.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// What it is found in, where that is no more than comparing texts.
     pub(super) fn found_in(&self) -> Option<&Found> {
         self.found_in.as_ref()
     }

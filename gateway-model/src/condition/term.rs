@@ -216,6 +216,9 @@ fn text(cursor: &mut Cursor<'_>, subject: Subject) -> Result<Term, SyntaxError> 
     let what = if comparison == Comparison::Matches { "a regular expression, /…/" } else { "a value" };
     let value = cursor.value(what, slashes)?;
     let test = subject.test(comparison, value).map_err(|reason| cursor.wrong_since(at, &reason))?;
+    if let Test::Matches(pattern) = &test {
+        cursor.weigh(cursor.span_since(at), pattern.weight())?;
+    }
     Ok(Term::Text { subject, negated, test })
 }
 

@@ -7,7 +7,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::weight::Weight;
 
+pub(crate) use linear::assert_linear;
+
+mod explained;
+mod forms;
+mod implied;
+mod linear;
+mod linted;
+
 /// A request written out.
+#[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) method: &'static str,
     pub(crate) host: &'static str,
@@ -387,6 +396,48 @@ fn mistakes_are_placed_and_say_what_was_expected() {
     }
 }
 
+/// What conditions are made of.
+const WORDS: [&str; 38] = [
+    "Host",
+    "Header",
+    "Cookie",
+    " ",
+    "(",
+    ")",
+    "!",
+    "not ",
+    " and ",
+    "|",
+    "is",
+    "has",
+    "<",
+    ">",
+    "hdr",
+    "(x)",
+    "-m",
+    "reg",
+    "/",
+    "\\",
+    "'",
+    "\"",
+    "matches",
+    "Percent",
+    "5",
+    "IP",
+    "in",
+    "::/0",
+    "ä",
+    "=",
+    "path",
+    "Path",
+    "starts with",
+    "\u{a0}",
+    "Host is a",
+    " or ",
+    "Has Header x",
+    "Query q is ",
+];
+
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z0-9./=-]{1,8}",
@@ -488,10 +539,7 @@ proptest! {
 
     #[test]
     fn no_text_of_its_own_words_panics(
-        words in prop::collection::vec(prop::sample::select(vec![
-            "Host", "Header", "Cookie", " ", "(", ")", "!", "not ", " and ", "|", "is", "has", "<", ">", "hdr", "(x)", "-m", "reg", "/", "\\", "'", "\"",
-            "matches", "Percent", "5", "IP", "in", "::/0", "ä", "=", "path", "Path", "starts with",
-        ]), 0..20),
+        words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..20),
     ) {
         if let Ok(condition) = Condition::parse(&words.concat()) {
             let printed = condition.to_string();

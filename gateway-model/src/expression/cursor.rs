@@ -9,6 +9,9 @@ use super::{Span, SyntaxError};
 
 /// Longest piece of a text that an error quotes, in characters.
 const LONGEST_QUOTE: usize = 24;
+/// Largest weight of all regular expressions of a text together: compiling takes time by it, not by the length of
+/// the text.
+const MAX_WEIGHT: usize = 1 << 17;
 
 /// Reads a text from left to right.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(crate) struct Cursor<'a> {
     next: Mark,
     /// Bytes looked at so far, one more for each look.
     steps: Cell<usize>,
+    /// Weight of the regular expressions so far.
+    weight: usize,
 }
 
 /// Where a cursor was.
@@ -39,7 +44,7 @@ pub(crate) enum Value {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, next: Mark { at: 0, column: 1 }, steps: Cell::new(0) }
+        Self { text, next: Mark { at: 0, column: 1 }, steps: Cell::new(0), weight: 0 }
     }
 
     /// How many bytes were looked at, those looked at twice counted twice.
@@ -53,7 +58,7 @@ impl<'a> Cursor<'a> {
 
     /// Another one that stands where this one was; for errors, which end the reading.
     pub(crate) fn back_at(&self, mark: Mark) -> Self {
-        Self { text: self.text, next: mark, steps: Cell::new(self.steps()) }
+        Self { next: mark, steps: self.steps.clone(), ..*self }
     }
 
     /// From `start` up to the next character.
@@ -112,8 +117,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Adds the weight of a regular expression that stands at `span`; an error where all together are too large.
+    pub(crate) fn weigh(&mut self, span: Span, weight: usize) -> Result<(), SyntaxError> {
+        self.weight = self.weight.saturating_add(weight);
+        if self.weight <= MAX_WEIGHT {
+            return Ok(());
+        }
+        let what =
+            "regular expressions that are smaller all together: fewer repetitions and classes like `\\w`";
+        Err(SyntaxError::at(span, what, Span::of(span, self.text)))
+    }
+
     /// An error about something opened at `start` that nothing closes.
-    pub(crate) fn unclosed(&self, start: Mark, what: &str) -> SyntaxError {
+    pub(crate) fn unclosed(start: Mark, what: &str) -> SyntaxError {
         let found = "the end".to_owned();
         SyntaxError { column: start.column, length: 1, expected: what.to_owned(), found }
     }
@@ -192,7 +208,7 @@ impl<'a> Cursor<'a> {
                 }
                 Some(next) if next == quote => return Ok(text),
                 Some(next) => text.push(next),
-                None => return Err(self.unclosed(start, &format!("a closing {quote} for this one"))),
+                None => return Err(Self::unclosed(start, &format!("a closing {quote} for this one"))),
             }
         }
     }
@@ -213,7 +229,7 @@ impl<'a> Cursor<'a> {
                 None => break,
             }
         }
-        Err(self.unclosed(start, "a closing / for this one"))
+        Err(Self::unclosed(start, "a closing / for this one"))
     }
 
     /// What is left.

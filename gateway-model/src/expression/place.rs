@@ -26,6 +26,30 @@ impl Span {
     }
 }
 
+impl Span {
+    /// With what stands around it and belongs to it: so many `not` before it, opening parentheses (at least
+    /// `open` of them) before it and as many closing ones after it, and `close` more of these.
+    pub(super) fn widened(self, text: &str, mut nots: usize, open: usize, close: usize) -> Self {
+        let head: Vec<char> = text.chars().take(self.column - 1).collect();
+        let (mut left, mut opened) = (0, 0);
+        for c in head.into_iter().rev() {
+            if nots == 0 && opened >= open {
+                break;
+            }
+            left += 1;
+            match c {
+                '(' => opened += 1,
+                '!' | 'n' | 'N' => nots = nots.saturating_sub(1),
+                _ => {}
+            }
+        }
+        let tail = text.chars().skip(self.column - 1 + self.length).enumerate();
+        let closed = tail.filter(|(_, c)| *c == ')').map(|(at, _)| at + 1);
+        let right = closed.take(close + opened.saturating_sub(open)).last().unwrap_or(0);
+        Self { column: self.column - left, length: left + self.length + right }
+    }
+}
+
 /// The texts of spans that are sorted and do not overlap, in one walk over `text`.
 pub(crate) fn texts<'a>(
     text: &'a str,

@@ -1,6 +1,6 @@
 //! What can be told of a regular expression without a text: what it must contain, what alone it matches.
 
-use regex_syntax::hir::{Hir, HirKind, Look};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 /// What a regular expression is found in, where that is as plain as comparing texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,20 +17,34 @@ pub(crate) enum Found {
     Whole(String),
 }
 
-/// What the regular expression, searched for in bytes and with regard to case, is found in; `None` where that is
-/// no plain comparison.
-pub(crate) fn found_in(source: &str) -> Option<Found> {
-    let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(source).ok()?;
+/// How much there is to compile, roughly in ranges of characters: a repeated part counts as often as it is
+/// repeated.
+pub(crate) fn weight(hir: &Hir) -> usize {
+    let sum = |parts: &[Hir]| parts.iter().fold(1, |sum: usize, part| sum.saturating_add(weight(part)));
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(Class::Unicode(class)) => class.ranges().len(),
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len(),
+        HirKind::Capture(capture) => weight(&capture.sub).saturating_add(1),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1);
+            weight(&repetition.sub).saturating_mul(times as usize)
+        }
+    }
+}
+
+/// What the regular expression, searched for, is found in; `None` where that is no plain comparison.
+pub(crate) fn found_in(hir: &Hir) -> Option<Found> {
     let properties = hir.properties();
     // The empty text at the beginning: nothing but the beginning may be asked for there.
     let at_begin = properties.look_set().iter().all(|look| matches!(look, Look::Start | Look::StartLF));
     if at_begin && properties.minimum_len() == Some(0) {
         return Some(Found::Everywhere);
     }
-    let parts = match hir.kind() {
-        HirKind::Concat(parts) => parts.as_slice(),
-        _ => std::slice::from_ref(&hir),
-    };
+    let one = std::slice::from_ref(hir);
+    let parts = if let HirKind::Concat(parts) = hir.kind() { parts.as_slice() } else { one };
     let is = |part: Option<&Hir>, look| part.is_some_and(|part| *part.kind() == HirKind::Look(look));
     let (begin, end) = (is(parts.first(), Look::Start), is(parts.last(), Look::End));
     let inner = parts.get(usize::from(begin)..parts.len().checked_sub(usize::from(end))?)?;
@@ -80,7 +94,7 @@ pub(crate) fn must_contain(hir: &Hir, wanted: &impl Fn(u8) -> bool) -> bool {
 /// What a class matches, where that is single ASCII characters.
 fn class_bytes(hir: &Hir) -> Option<Vec<u8>> {
     let HirKind::Class(class) = hir.kind() else { return None };
-    let regex_syntax::hir::Class::Unicode(class) = class else { return None };
+    let Class::Unicode(class) = class else { return None };
     let mut bytes = Vec::new();
     for range in class.ranges() {
         let end = u8::try_from(range.end()).ok().filter(u8::is_ascii)?;
@@ -124,7 +138,22 @@ mod tests {
             (r"\b", None),
             (r"(?-u)\xff", None),
         ] {
-            assert_eq!(found_in(source), found, "{source}");
+            let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(source).unwrap();
+            assert_eq!(found_in(&hir), found, "{source}");
+        }
+    }
+
+    #[test]
+    fn repetition_weighs_as_often_as_it_repeats() {
+        for (source, least, most) in [
+            ("abc", 3, 3),
+            ("(?:abc){100}", 300, 300),
+            ("(?:(?:a{9}){9}){9}", 729, 729),
+            (r"\w", 500, 2_000),
+            ("", 1, 1),
+        ] {
+            let weight = weight(&hir(source));
+            assert!((least..=most).contains(&weight), "{source}: {weight}");
         }
     }
 

@@ -1,7 +1,5 @@
 //! Why a selector matches a workload or not, term by term, and which workloads it nearly matches.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 
 use super::{Candidate, Pattern, Selector, Term, spelling::is_slip};
@@ -74,83 +72,86 @@ impl Selector {
         for (term, text) in terms.iter_mut().zip(texts(&self.source, spans.into_iter())) {
             text.clone_into(&mut term.text);
         }
-        let missed = missed(&self.expression, &mut clues.iter().enumerate());
+        let missed = missed(&self.expression, true, &mut clues.iter().copied().enumerate());
         let matches = missed.as_ref().is_some_and(Vec::is_empty);
         let missed = missed.unwrap_or_default();
-        let naming = clues.iter().filter(|clue| clue.names_it).count();
+        let naming = clues.iter().filter(|clue| **clue == Clue::Names).count();
         let is_near_miss = (1..=MOST_MISSED).contains(&missed.len())
-            && (naming >= missed.len() || missed.iter().all(|index| clues[*index].is_slip));
+            && (naming >= missed.len() || missed.iter().all(|index| clues[*index] == Clue::Slip));
         Explanation { matches, terms, is_near_miss, missed }
     }
 
     /// What it makes of a workload: of that one of its addresses and ports which fits best.
     pub fn explain_workload(&self, workload: &Workload) -> Explanation {
-        let mut addresses: Vec<Option<IpAddr>> = workload.addresses.iter().copied().map(Some).collect();
-        if addresses.is_empty() {
-            addresses.push(None);
+        let addresses = choices(workload.addresses.iter().copied());
+        let asked = if self.asks_for_port() { workload.ports.len() } else { 0 };
+        let ports = choices(0..asked);
+        let mut best: Option<Explanation> = None;
+        for (address, port) in
+            addresses.iter().flat_map(|address| ports.iter().map(move |port| (address, port)))
+        {
+            let explanation = self.explain(&Candidate { workload, address: *address, port: *port });
+            if best.as_ref().is_none_or(|best| explanation.rank() < best.rank()) {
+                best = Some(explanation);
+            }
         }
-        let mut ports: Vec<Option<usize>> = (0..workload.ports.len()).map(Some).collect();
-        if ports.is_empty() || !self.asks_for_port() {
-            ports = vec![None];
-        }
-        let candidates = addresses.iter().flat_map(|address| {
-            ports.iter().map(|port| Candidate { workload, address: *address, port: *port })
-        });
-        let explanations = candidates.map(|candidate| self.explain(&candidate));
-        explanations.min_by_key(Explanation::rank).expect("there is an address and a port, or `None` for one")
+        best.unwrap_or_else(|| self.explain(&Candidate { workload, address: None, port: None }))
     }
 }
 
+/// What there is, or that there is nothing.
+fn choices<T>(all: impl Iterator<Item = T>) -> Vec<Option<T>> {
+    let choices: Vec<Option<T>> = all.map(Some).collect();
+    if choices.is_empty() { vec![None] } else { choices }
+}
+
 /// What one term tells about whether the workload was meant.
-struct Clue {
-    /// Whether it is as it must be.
-    fits: bool,
-    /// Whether it could be otherwise.
-    is_open: bool,
-    /// Whether it fits by naming something of this application.
-    names_it: bool,
-    /// Whether it does not fit, and looks misspelt.
-    is_slip: bool,
+#[derive(Clone, Copy, PartialEq)]
+enum Clue {
+    /// It is as it must be.
+    Fits,
+    /// It is, and names something of this application.
+    Names,
+    /// It is not.
+    Missed,
+    /// It is not, and looks misspelt.
+    Slip,
+    /// It is not, and never will be.
+    Fixed,
 }
 
 impl Clue {
     fn new(term: &Term, candidate: &Candidate<'_>, fits: bool, negated: bool) -> Self {
-        Self {
-            fits,
-            is_open: !matches!(term, Term::Literal(_)),
-            names_it: fits && !negated && term.names_something(),
-            is_slip: !fits && !negated && term.is_misspelt(candidate.workload),
+        match (fits, negated) {
+            (true, false) if term.names_something() => Self::Names,
+            (true, _) => Self::Fits,
+            (false, _) if matches!(term, Term::Literal(_)) => Self::Fixed,
+            (false, false) if term.is_misspelt(candidate.workload) => Self::Slip,
+            (false, _) => Self::Missed,
         }
     }
 }
 
 /// The fewest terms that must come out otherwise for the expression to be as it must be; `None` where nothing
 /// can make it so. `clues` are those of its terms, in the order written.
-fn missed<'a>(
-    expression: &Expression<Term>,
-    clues: &mut impl Iterator<Item = (usize, &'a Clue)>,
-) -> Option<Vec<usize>> {
-    missed_signed(expression, true, clues)
-}
-
-fn missed_signed<'a>(
+fn missed(
     expression: &Expression<Term>,
     truth: bool,
-    clues: &mut dyn Iterator<Item = (usize, &'a Clue)>,
+    clues: &mut impl Iterator<Item = (usize, Clue)>,
 ) -> Option<Vec<usize>> {
     let mut parts = |inner: &[Expression<Term>]| -> Vec<Option<Vec<usize>>> {
-        inner.iter().map(|one| missed_signed(one, truth, clues)).collect()
+        inner.iter().map(|one| missed(one, truth, clues)).collect()
     };
     match (expression, truth) {
         (Expression::Term(_), _) => {
             let (index, clue) = clues.next()?;
-            match (clue.fits, clue.is_open) {
-                (true, _) => Some(Vec::new()),
-                (false, true) => Some(vec![index]),
-                (false, false) => None,
+            match clue {
+                Clue::Fits | Clue::Names => Some(Vec::new()),
+                Clue::Missed | Clue::Slip => Some(vec![index]),
+                Clue::Fixed => None,
             }
         }
-        (Expression::Not(inner), _) => missed_signed(inner, !truth, clues),
+        (Expression::Not(inner), _) => missed(inner, !truth, clues),
         (Expression::All(inner), true) | (Expression::Any(inner), false) => {
             parts(inner).into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.concat())
         }

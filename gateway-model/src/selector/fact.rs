@@ -14,11 +14,8 @@ pub(super) struct Fact<'a>(&'a Term);
 
 /// What a term, or where `truth` is false its negation, says.
 pub(super) fn meaning(term: &Term, truth: bool) -> Formula<Fact<'_>> {
-    match term {
-        Term::Literal(value) if *value == truth => Formula::All(Vec::new()),
-        Term::Literal(_) => Formula::Any(Vec::new()),
-        _ => Formula::Fact(Fact(term), truth),
-    }
+    let Term::Literal(value) = term else { return Formula::Fact(Fact(term), truth) };
+    if *value == truth { Formula::All(Vec::new()) } else { Formula::Any(Vec::new()) }
 }
 
 /// What of a candidate a pattern is tried on.
@@ -70,15 +67,13 @@ impl refute::Fact for Fact<'_> {
 /// Whether no candidate has a value for each.
 fn are_disjoint(value: &Value<'_>, one: &Pattern, other: &Pattern, budget: &mut Budget) -> bool {
     match (value, one.only_text(), other.only_text()) {
-        (Value::Several(_), ..) => false,
         (Value::Kind, Some(one), Some(other)) => {
             let are_pod = [one, other].iter().all(|kind| matches!(*kind, "pod" | "container"));
             one != other && !are_pod
         }
-        (Value::Kind, ..) => false,
         (Value::Single(..), Some(text), _) => is_tried(text, other, budget) == Some(false),
         (Value::Single(..), None, Some(text)) => is_tried(text, one, budget) == Some(false),
-        (Value::Single(..), None, None) => false,
+        (Value::Kind | Value::Several(_) | Value::Single(..), ..) => false,
     }
 }
 

@@ -48,7 +48,9 @@ fn add_of_terms(expression: &Expression<Term>, is_under_not: bool, warnings: &mu
         Expression::Term(term) => warnings.extend(term_warnings(term, is_under_not).into_iter().flatten()),
         Expression::Not(inner) => add_of_terms(inner, true, warnings),
         Expression::All(inner) | Expression::Any(inner) => {
-            inner.iter().for_each(|one| add_of_terms(one, is_under_not, warnings));
+            for one in inner {
+                add_of_terms(one, is_under_not, warnings);
+            }
         }
     }
 }
@@ -59,10 +61,7 @@ fn term_warnings(term: &Placed<Term>, is_under_not: bool) -> [Option<Warning>; 3
     };
     let Some(pattern) = term.term.pattern() else { return [None, None, None] };
     let Some(hir) = pattern.hir() else { return [None, None, None] };
-    let name = match &term.term {
-        Term::Label(name, _) => wrong_label_name(name),
-        _ => None,
-    };
+    let name = if let Term::Label(name, _) = &term.term { wrong_label_name(name) } else { None };
     let group = wrong_group(pattern, &hir, is_under_not);
     [name.map(warning), wrong_value(&term.term, pattern, &hir).map(warning), group.map(warning)]
 }
@@ -106,30 +105,36 @@ fn is_label_text(text: &str, between: &str) -> bool {
 
 fn wrong_value(term: &Term, pattern: &Pattern, hir: &Hir) -> Option<Wrong> {
     let source = pattern.source();
-    match term {
-        Term::Kind(_) if !KINDS.iter().any(|kind| pattern.is_match(kind)) => Some((
+    let (is_wrong, code, message, advice) = match term {
+        Term::Kind(_) => (
+            !KINDS.iter().any(|kind| pattern.is_match(kind)),
             "unknown-kind",
             format!("no workload is of the kind `{source}`"),
-            "write pod (or container), service or deployment".to_owned(),
-        )),
-        Term::Ip(_) if must_contain(hir, &|byte| !b"0123456789abcdef:.".contains(&byte)) => Some((
+            "write pod (or container), service or deployment",
+        ),
+        Term::Ip(_) => (
+            must_contain(hir, &|byte| !b"0123456789abcdef:.".contains(&byte)),
             "ip-invalid",
             format!("no address is written like `{source}`"),
-            r"this is a regular expression for addresses like 10.0.0.1 or fd00::1: write 10\.0\..* for a network"
-                .to_owned(),
-        )),
-        Term::Port(_) if is_no_port(pattern) => Some((
+            r"this is a regular expression for addresses like 10.0.0.1 or fd00::1: write 10\.0\..* for a network",
+        ),
+        Term::Port(_) => (
+            is_no_port(pattern),
             "port-invalid",
             format!("no port has the number `{source}`"),
-            "write a number from 1 to 65535, or a port's name".to_owned(),
-        )),
-        Term::Label(..) if is_no_label_value(pattern, hir) => Some((
+            "write a number from 1 to 65535, or a port's name",
+        ),
+        Term::Label(..) => (
+            is_no_label_value(pattern, hir),
             "label-value-invalid",
             format!("Kubernetes allows no label with the value `{source}`"),
-            "values have up to 63 letters, digits, `-`, `_` and `.`; correct the value".to_owned(),
-        )),
-        _ => None,
-    }
+            "values have up to 63 letters, digits, `-`, `_` and `.`; correct the value",
+        ),
+        Term::Namespace(_) | Term::Name(_) | Term::Image(_) | Term::Index(_) | Term::Literal(_) => {
+            return None;
+        }
+    };
+    is_wrong.then(|| (code, message, advice.to_owned()))
 }
 
 /// Whether it is a number, but not a port's.

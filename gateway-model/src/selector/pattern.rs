@@ -5,7 +5,7 @@ use std::fmt;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
 
-use crate::expression::shape::only_text;
+use crate::expression::shape::{only_text, weight};
 
 /// Largest compiled size of a regular expression, in bytes.
 pub const SIZE_LIMIT: usize = 1 << 20;
@@ -16,6 +16,7 @@ pub struct Pattern {
     source: String,
     /// The only text that it matches, if there is one.
     only_text: Option<String>,
+    weight: usize,
     regex: Regex,
 }
 
@@ -38,7 +39,7 @@ impl Pattern {
                 regex.captures_len() - 1
             ));
         }
-        Ok(Self { source: source.to_owned(), only_text: only_text(&hir), regex })
+        Ok(Self { source: source.to_owned(), only_text: only_text(&hir), weight: weight(&hir), regex })
     }
 
     /// As written.
@@ -50,6 +51,11 @@ impl Pattern {
     pub(crate) fn as_plain(&self) -> Option<&str> {
         (!self.source.contains(r"\.+*?()|[]{}^$".chars().collect::<Vec<_>>().as_slice()))
             .then_some(&self.source)
+    }
+
+    /// How much there was to compile.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// The only text that it matches, whether a part of it is captured or not.

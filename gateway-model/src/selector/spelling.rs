@@ -16,7 +16,7 @@ pub(super) fn is_slip(one: &str, other: &str) -> bool {
         return true;
     }
     let (one_letters, other_letters) = (letters(one), letters(other));
-    let allowed = match one.len().min(other.len()) {
+    let allowed = match one.len().max(other.len()) {
         0..=2 => 0,
         3..=4 => 1,
         _ => 2,
@@ -32,13 +32,13 @@ fn distance(one: &str, other: &str) -> usize {
     for (row, c) in one.iter().enumerate() {
         let mut next = vec![row + 1];
         for (column, d) in other.iter().enumerate() {
-            let mut least =
+            let mut cost =
                 (last[column] + usize::from(c != d)).min(last[column + 1] + 1).min(next[column] + 1);
             let swapped = row > 0 && column > 0 && *c == other[column - 1] && one[row - 1] == *d;
             if swapped {
-                least = least.min(before[column - 1] + 1);
+                cost = cost.min(before[column - 1] + 1);
             }
-            next.push(least);
+            next.push(cost);
         }
         before = std::mem::replace(&mut last, next);
     }

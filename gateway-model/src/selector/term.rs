@@ -118,7 +118,9 @@ impl Operand for Term {
 fn pattern(cursor: &mut Cursor<'_>) -> Result<Pattern, SyntaxError> {
     let start = cursor.mark();
     let source = argument(cursor)?;
-    Pattern::new(source).map_err(|reason| cursor.wrong_since(start, &reason))
+    let pattern = Pattern::new(source).map_err(|reason| cursor.wrong_since(start, &reason))?;
+    cursor.weigh(cursor.span_since(start), pattern.weight())?;
+    Ok(pattern)
 }
 
 /// Text between parentheses that balance; those escaped, or in a class `[…]`, are not counted. Blanks around
@@ -152,7 +154,7 @@ fn argument<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, SyntaxError> {
                 }
             }
             Some(_) => {}
-            None => return Err(cursor.unclosed(start, "a closing `)` for this one")),
+            None => return Err(Cursor::unclosed(start, "a closing `)` for this one")),
         }
     }
 }

@@ -1,7 +1,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::workload::WorkloadPort;
+use crate::{condition::tests::assert_linear, expression::MAX_LENGTH, workload::WorkloadPort};
+
+mod explained;
+mod forms;
+mod linted;
+
+/// What selectors are made of.
+const WORDS: [&str; 20] = [
+    "label", "(", ")", "((", "))", "app", "!", "not ", " and ", "&&", "||", "true", "[", "]", "\\", "port",
+    "index", "(0)", ".*", "ä",
+];
 
 fn workload() -> Workload {
     Workload {
@@ -214,9 +224,7 @@ proptest! {
 
     #[test]
     fn no_text_of_its_own_words_panics(
-        words in prop::collection::vec(prop::sample::select(vec![
-            "label", "(", ")", "((", "))", "app", "!", "not ", " and ", "&&", "||", "true", "[", "]", "\\", "port", "index", "(0)", ".*", "ä", " ",
-        ]), 0..30),
+        words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..30),
     ) {
         if let Ok(selector) = Selector::parse(&words.concat()) {
             prop_assert_eq!(Selector::parse(&selector.to_string()), Ok(selector));
