@@ -56,7 +56,7 @@ impl Chooser {
             }
             Balance::Maglev => {
                 let client = hash::address(0, client);
-                let score = |index: &usize| (score(client, &endpoints[*index]), endpoints[*index]);
+                let score = |index: &usize| (hash::score(client, &endpoints[*index]), endpoints[*index]);
                 (0..count).max_by_key(score)?
             }
         })
@@ -85,11 +85,6 @@ impl Chooser {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         ((u128::from(hash::finish(self.random)) * count as u128) >> 64) as usize
     }
-}
-
-/// How much a client wants an endpoint.
-fn score(client: u64, endpoint: &SocketAddr) -> u64 {
-    hash::mix(client, hash::socket(endpoint))
 }
 
 #[cfg(test)]

@@ -254,5 +254,5 @@ fn find_user(
     user: Option<&str>,
 ) -> Option<UserKey> {
     let users = Users::new(&gateway.key, sticky.by.clone());
-    users.find_without_cookie(asked).or_else(|| user.map(|user| users.key(user.as_bytes())))
+    users.find(asked, None).or_else(|| user.map(|user| users.key(user.as_bytes())))
 }

@@ -31,7 +31,16 @@ pub(crate) fn address(seed: u64, address: IpAddr) -> u64 {
     }
 }
 
-/// Hashes an address and port.
+/// Hashes an address and port: IPv4, the common case, as one word.
 pub(crate) fn socket(socket: &SocketAddr) -> u64 {
-    address(u64::from(socket.port()), socket.ip())
+    let port = u64::from(socket.port());
+    match socket.ip().to_canonical() {
+        IpAddr::V4(address) => finish(u64::from(address.to_bits()) << 16 | port | 1 << 63),
+        IpAddr::V6(address) => bytes(port, &address.octets()),
+    }
+}
+
+/// How much a user or client wants an endpoint; the highest score has him (rendezvous).
+pub(crate) fn score(user: u64, endpoint: &SocketAddr) -> u64 {
+    finish(user ^ socket(endpoint))
 }

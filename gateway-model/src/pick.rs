@@ -59,7 +59,7 @@ impl Picker {
         let shares_key = gateway.routes.iter().zip(gateway.shares()).fold(1, |key, (route, share)| {
             hash::mix(hash::bytes(key, route.name.0.as_bytes()), u64::from(*share))
         });
-        let period = cycle::period(gateway.shares());
+        let period = gateway.picks().len() as u32;
         if self.unmatched.key != shares_key {
             self.unmatched.key = shares_key;
             self.unmatched.at = self.enter(shares_key, period);
@@ -106,13 +106,12 @@ impl Picker {
         captures
     }
 
-    /// The weighted pick for a request that matched this condition, or none.
-    pub(crate) fn pick(&mut self, matched: Option<usize>, cycle: &Cycle, shares: &[u32]) -> Option<usize> {
+    /// The weighted pick for a request that matched this condition, or none; `picks` are the gateway's.
+    pub(crate) fn pick(&mut self, matched: Option<usize>, picks: &[u16]) -> Option<usize> {
         let stream = match matched {
             Some(index) => &mut self.matched[index],
             None => &mut self.unmatched,
         };
-        let picks = cycle.picks(shares);
         let pick = picks.get(stream.at as usize).or_else(|| {
             stream.at = 0;
             picks.first()

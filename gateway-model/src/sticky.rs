@@ -133,7 +133,7 @@ pub fn rising(base: &[Weight], riser: usize, share: Weight) -> Vec<u64> {
 /// users go elsewhere, and they come back to it. Does not allocate.
 pub fn choose_endpoint(user: UserKey, endpoints: &[SocketAddr]) -> Option<usize> {
     let seed = hash::mix(user.0, ENDPOINTS);
-    let score = |index: &usize| (hash::mix(seed, hash::socket(&endpoints[*index])), endpoints[*index]);
+    let score = |index: &usize| (hash::score(seed, &endpoints[*index]), endpoints[*index]);
     (0..endpoints.len()).max_by_key(score)
 }
 

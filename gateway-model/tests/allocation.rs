@@ -8,13 +8,15 @@ use std::{
 };
 
 use gateway_model::{
-    balance::Chooser,
+    balance::{Chooser, Table},
     condition::Condition,
     gateway::Balance,
     key::{GatewayKey, RouteName},
     matching::Request,
     pick::Picker,
     plan::l7::{Entry, L7Condition, L7Gateway, L7Route, RouteTable},
+    rewrite::{self, Rewrite, RewriteKind},
+    sticky::{By, Keys, Users, captures, choose_endpoint, choose_route},
     weight::Weight,
 };
 
@@ -122,5 +124,39 @@ fn finding_a_gateway_a_route_and_an_endpoint_does_not_allocate() {
     assert!(allocations(&mut ask) > 0, "the counter counts");
     for _ in 0..1_000 {
         assert_eq!(allocations(&mut ask), 0);
+    }
+}
+
+#[test]
+fn knowing_a_user_and_his_route_and_rewriting_his_request_does_not_allocate() {
+    let keys = Keys::new(&[2; 32], Some(&[1; 32])).expect("long enough");
+    let before = Keys::new(&[1; 32], None).expect("long enough");
+    let users = |by| Users::new(&GatewayKey::new("default", "foo"), by);
+    let users = [users(By::Cookie), users(By::Client), users(By::Header("x-groups".to_owned()))];
+    let cookie = users[0].cookie().expect("they are known by it");
+    let line: &str = format!("x=y; {}={}", cookie.name(), cookie.issue([7; 16], &before)).leak();
+    let request = Asked { headers: [("User-Agent", "Firefox"), ("Cookie", line), ("X-Groups", "a, b")] };
+    let half = Weight::from_hundredths(5_000).expect("less than all");
+    let endpoints: Vec<SocketAddr> = (1..=5).map(|last| SocketAddr::from(([10, 0, 0, last], 80))).collect();
+    let table = Table::new(&endpoints);
+    let rewrites = [
+        (RewriteKind::Path, "/new if Path is /old"),
+        (RewriteKind::Prefix, "/api to / if User-Agent is Firefox"),
+        (RewriteKind::Host, "internal.example.com"),
+    ];
+    let rewrites = rewrites.map(|(kind, text)| Rewrite::parse(kind, text).expect("it parses"));
+    let ask = || {
+        for users in &users {
+            let user = users.find(&request, Some(&keys)).expect("he is known");
+            assert!(choose_route(user, [("(1)", half), ("(2)", half)]).is_some());
+            assert!(choose_endpoint(user, &endpoints).is_some());
+            captures(user, "Has Header a", half);
+        }
+        assert!(table.choose(request.client()).is_some());
+        let rewritten = rewrite::apply(&rewrites, &request);
+        assert!(rewritten.host.is_some() && rewritten.path.is_some_and(|path| path.tail == "v1/items"));
+    };
+    for _ in 0..1_000 {
+        assert_eq!(allocations(ask), 0);
     }
 }

@@ -70,13 +70,13 @@ fn users() {
     let (key, keys) = (GatewayKey::new("default", "foo"), Keys::new(&[1; 32], None).expect("long enough"));
     for (name, by) in [("address", By::Client), ("header", By::Header("user-agent".to_owned()))] {
         let users = Users::new(&key, by);
-        let time = least(5, || users.find(&Asked, &keys));
+        let time = least(5, || users.find(&Asked, Some(&keys)));
         println!("a user by {name}: {time:?}");
     }
     let users = Users::new(&key, By::Cookie);
     let cookie = users.cookie().expect("known by it");
     let asked = WithCookie(format!("a=b; {}={}; beta=yes", cookie.name(), cookie.issue([7; 16], &keys)));
-    let time = least(5, || users.find(black_box(&asked), &keys));
+    let time = least(5, || users.find(black_box(&asked), Some(&keys)));
     println!("a user's signed cookie: {time:?}");
 }
 

@@ -25,13 +25,13 @@ impl Eq for Cycle {}
 
 impl Cycle {
     /// The picks of a round; none if nobody has a share. `shares` are always the same.
-    pub(super) fn picks(&self, shares: &[u32]) -> &[u16] {
+    pub(crate) fn picks(&self, shares: &[u32]) -> &[u16] {
         self.0.get_or_init(|| Round::new(shares).run())
     }
 }
 
 /// After how many picks a round over these shares is over.
-pub(super) fn period(shares: &[u32]) -> u32 {
+fn period(shares: &[u32]) -> u32 {
     WHOLE / shares.iter().fold(WHOLE, |divisor, share| gcd(divisor, *share))
 }
 

@@ -168,7 +168,12 @@ impl L7Gateway {
                 return Some(condition.route);
             }
         }
-        picker.pick(matched, &self.cycle, &self.shares)
+        picker.pick(matched, self.picks())
+    }
+
+    /// One round of the weighted picks, as indices into `routes`; none if no route can be picked.
+    pub(crate) fn picks(&self) -> &[u16] {
+        self.cycle.picks(&self.shares)
     }
 
     /// Whether a route could be decided on, now that requests come.

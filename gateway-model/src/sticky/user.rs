@@ -28,18 +28,11 @@ impl Users {
         (self.by == By::Cookie).then_some(&self.cookie)
     }
 
-    /// Who asks; `None`: nobody can tell, or a cookie says so that was forged. Allocates only to read a claim.
-    pub fn find(&self, request: &(impl Request + ?Sized), keys: &Keys) -> Option<UserKey> {
-        match self.by {
-            By::Cookie => self.cookie.read(request, keys).map(|id| self.key(&id)),
-            By::Client | By::Header(_) | By::Claim(_) => self.find_without_cookie(request),
-        }
-    }
-
-    /// Who asks, where it takes no key to know; `None` where users are known by a cookie.
-    pub fn find_without_cookie(&self, request: &(impl Request + ?Sized)) -> Option<UserKey> {
+    /// Who asks; `None`: nothing says so, or only a cookie that none of the keys has signed. Allocates only to
+    /// read a claim.
+    pub fn find(&self, request: &(impl Request + ?Sized), keys: Option<&Keys>) -> Option<UserKey> {
         match &self.by {
-            By::Cookie => None,
+            By::Cookie => self.cookie.read(request, keys?).map(|id| self.key(&id)),
             By::Client => Some(UserKey(hash::address(self.salt, request.client()))),
             By::Header(name) => first_line(request, name, |value| {
                 let value = value.trim_ascii();
