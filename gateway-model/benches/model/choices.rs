@@ -36,6 +36,7 @@ fn gateway(count: u64) -> L7Gateway {
         weight,
         balance: Balance::P2c,
         endpoints: endpoints.clone(),
+        chained: None,
     });
     L7Gateway::new(GatewayKey::new("default", "foo"), routes.collect(), Vec::new())
 }

@@ -198,8 +198,7 @@ fn read_sticky(node: &Node, findings: &mut Vec<Finding>) -> Option<Sticky> {
     };
     let header = named("header", |name| By::Header(name.to_ascii_lowercase()), findings);
     let claim = named("claim", By::Claim, findings);
-    let keep_is_missing = keep.is_none() && fields.finish(findings).of("keep").is_none();
-    if keep_is_missing {
+    if fields.finish(findings).of("keep").is_none() {
         let message = "`sticky` says by what a user is known, and not what he keeps";
         let advice = "add `keep: route` or `keep: instance`";
         findings.push(Finding::error("missing-field", message, advice).at(&node.place));
