@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use gateway_model::{
@@ -109,7 +110,7 @@ impl Shop {
             ring4: self.ring(SocketAddr::is_ipv4),
             ring6: self.ring(SocketAddr::is_ipv6),
         };
-        L4Plan { gateways: BTreeMap::from([(key(), gateway)]) }
+        L4Plan { gateways: BTreeMap::from([(key(), Arc::new(gateway))]) }
     }
 
     /// Route after route in as many slots as its share asks for; the flow hash spreads connections over them.

@@ -109,6 +109,7 @@ pub fn gateway_with(
         weight: Weight::from_hundredths(*weight).unwrap(),
         balance: Balance::P2c,
         endpoints: (*endpoints).into(),
+        chained: None,
     });
     let conditions = conditions.iter().map(|(text, route, strength)| L7Condition {
         route: *route,

@@ -33,7 +33,7 @@ pub(super) fn gateways(
 ) -> Vec<GatewayView> {
     let mut views: BTreeMap<&GatewayKey, GatewayView> = BTreeMap::new();
     for gateway in declared {
-        let in_force = resolved.gateways.iter().find(|resolved| resolved.key == gateway.key);
+        let in_force = resolved.gateways.iter().map(Arc::as_ref).find(|resolved| resolved.key == gateway.key);
         let own =
             findings.iter().filter(|finding| finding.gateway.as_ref() == Some(&gateway.key)).map(finding);
         let view = gateway_view(gateway, in_force.map(Arc::as_ref), plan, own.collect());

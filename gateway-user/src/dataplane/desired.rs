@@ -266,7 +266,8 @@ mod tests {
     }
 
     fn plan(gateways: &[(&str, L4Gateway)]) -> L4Plan {
-        L4Plan { gateways: gateways.iter().map(|(name, gateway)| (key(name), gateway.clone())).collect() }
+        let gateways = gateways.iter().map(|(name, gateway)| (key(name), Arc::new(gateway.clone())));
+        L4Plan { gateways: gateways.collect() }
     }
 
     fn resolve(plan: &L4Plan, previous: Option<&L4Plan>, shadow: &mut Shadow) -> Desired {

@@ -14,7 +14,7 @@ use super::{
     body::ResponseBody,
     error::{Error, Failure, Refusal, answer},
     forward::{self, Forward},
-    route::Bound,
+    route::{Bound, LiveRoute},
     serve::{Peer, link::Link},
     worker::Context,
 };
@@ -70,25 +70,48 @@ async fn serve(origin: &Origin, request: Request<Incoming>) -> Result<Response<R
         context.counters.count_unrouted(None, Failure::UnknownHost);
         return Err((Error::Failed(Failure::UnknownHost), Some(body)));
     };
-    let Some(index) = bound.decide(&View::new(&parts, origin.peer.ends.client.ip())) else {
-        context.counters.count_unrouted(Some(&bound.gateway.key), Failure::NoRoute);
-        return Err((Error::Failed(Failure::NoRoute), Some(body)));
+    let way = match decide(origin, bound, &View::new(&parts, origin.peer.ends.client.ip())) {
+        Ok(way) => way,
+        Err(bound) => {
+            context.counters.count_unrouted(Some(&bound.gateway.key), Failure::NoRoute);
+            return Err((Error::Failed(Failure::NoRoute), Some(body)));
+        }
     };
-    let route = &bound.routes[index];
-    let forwarded = forward::run(Forward { origin, bound: &bound, route: index, parts, body }).await;
-    let counters = &route.live.counters;
-    match forwarded {
-        Ok(response) => {
-            counters.count(response.status(), began.elapsed());
-            Ok(response)
+    let forwarded = forward::run(Forward { origin, bound: &way.bound, route: way.route, parts, body }).await;
+    let last = &way.bound.routes[way.route].live;
+    for route in way.outer.iter().chain([last]) {
+        let counters = &route.counters;
+        match &forwarded {
+            Ok(response) => counters.count(response.status(), began.elapsed()),
+            Err(error) => counters.count(answer(*error).0, began.elapsed()),
         }
-        Err(error) => {
-            counters.count(answer(error).0, began.elapsed());
-            if let Error::Failed(failure) = error {
-                counters.count_failure(failure);
-            }
-            Err((error, None))
+        if let Err(Error::Failed(failure)) = &forwarded {
+            counters.count_failure(*failure);
         }
+    }
+    forwarded.map_err(|error| (error, None))
+}
+
+/// Where a request goes.
+struct Way {
+    /// The gateway that decided last.
+    bound: Rc<Bound>,
+    /// Its route, as an index.
+    route: usize,
+    /// Routes of other gateways that led there: they count it as well.
+    outer: Vec<Rc<LiveRoute>>,
+}
+
+/// Decides, gateway after gateway where routes are chained; the gateway that had no route where there is none.
+fn decide(origin: &Origin, mut bound: Rc<Bound>, request: &View<'_>) -> Result<Way, Rc<Bound>> {
+    let mut outer = Vec::new();
+    loop {
+        let Some(route) = bound.decide(request) else { return Err(bound) };
+        let Some(inner) = bound.gateway.routes[route].chained.clone() else {
+            return Ok(Way { bound, route, outer });
+        };
+        outer.push(Rc::clone(&bound.routes[route].live));
+        bound = origin.context.gateways.bind(&origin.context, &inner);
     }
 }
 
