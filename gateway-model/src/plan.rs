@@ -4,6 +4,7 @@ pub mod diff;
 pub mod l4;
 pub mod l7;
 mod rings;
+mod table;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,13 +15,13 @@ use std::{
 use self::{
     diff::Change,
     l4::{Frontend, L4Gateway, L4Plan, L4Route, Ring, Target},
-    l7::{Entry, L7Condition, L7Gateway, L7Route, RouteTable},
+    l7::{L7Condition, L7Gateway, L7Route, RouteTable},
     rings::Rings,
 };
 use crate::{
     key::{GatewayKey, Protocol},
     resolve::{Layer, Resolved, ResolvedGateway, ResolvedRoute},
-    snapshot::{SHARED_PORT, Settings},
+    snapshot::Settings,
 };
 
 /// Both halves of what is to be in force.
@@ -74,7 +75,7 @@ impl Plan {
             let old = self.l4.gateways.get(key).cloned();
             let part = self.parts.remove(key);
             if let Some(gateway) = gateway {
-                let entry = is_in_table(gateway).then(|| self.make(gateway));
+                let entry = table::serves(gateway).then(|| self.make(gateway));
                 let rings = self.set_l4(gateway, part.as_ref(), addresses, settings);
                 self.parts.insert(key.clone(), Part { gateway: gateway.clone(), rings, entry });
                 fresh.push(key.clone());
@@ -149,76 +150,6 @@ impl Plan {
         self.made.insert(gateway.key.clone(), (gateway.clone(), made.clone()));
         made
     }
-
-    /// Brings the proxy's table up to date; it stays the same one where nothing in it changes.
-    fn set_table(
-        &mut self,
-        stale: &[Part],
-        fresh: &[GatewayKey],
-        before: &BTreeMap<GatewayKey, Option<Arc<L4Gateway>>>,
-    ) {
-        let frontends = |key: &GatewayKey| self.l4.gateways.get(key).map(|gateway| &gateway.frontends);
-        let is_same = |part: &Part| {
-            let now = self.parts.get(&part.gateway.key);
-            let shown =
-                |part: &Part| part.entry.as_ref().map(|entry| (Arc::as_ptr(entry), part.gateway.layer));
-            let old = before.get(&part.gateway.key).and_then(Option::as_ref).map(|old| &old.frontends);
-            now.and_then(shown) == shown(part)
-                && now.is_none_or(|now| now.gateway.hosts == part.gateway.hosts)
-                && (part.entry.is_none() || frontends(&part.gateway.key) == old)
-        };
-        let same: BTreeSet<&GatewayKey> =
-            stale.iter().filter(|part| is_same(part)).map(|part| &part.gateway.key).collect();
-        let stale = stale.iter().filter(|part| part.entry.is_some() && !same.contains(&part.gateway.key));
-        let stale: Vec<&Part> = stale.collect();
-        let fresh = fresh.iter().filter(|key| !same.contains(key)).filter_map(|key| self.parts.get(key));
-        let fresh: Vec<&Part> = fresh.filter(|part| part.entry.is_some()).collect();
-        if stale.is_empty() && fresh.is_empty() {
-            return;
-        }
-        let table = Arc::make_mut(&mut self.l7);
-        for part in stale {
-            let old = before.get(&part.gateway.key).and_then(Option::as_ref);
-            remove(table, &part.gateway, old.into_iter().flat_map(|old| &old.frontends));
-        }
-        for part in fresh {
-            let now = self.l4.gateways.get(&part.gateway.key);
-            enter(table, part, now.into_iter().flat_map(|now| &now.frontends));
-        }
-    }
-
-    /// The pseudo-gateway of the shared port, which is there while a gateway has a host; gives what was there.
-    fn set_shared(&mut self, addresses: &[IpAddr], settings: Settings) -> Option<Arc<L4Gateway>> {
-        let key = GatewayKey::shared();
-        let old = self.l4.gateways.get(&key).cloned();
-        if self.l7.hosts.is_empty() && self.l7.wildcards.is_empty() {
-            self.l4.gateways.remove(&key);
-        } else {
-            let nobody = self.nobody(settings.ring_size);
-            let shared = L4Gateway {
-                frontends: frontends(addresses, SHARED_PORT, Protocol::Tcp),
-                target: Target::Agent,
-                routes: BTreeMap::new(),
-                ring4: nobody.clone(),
-                ring6: nobody,
-            };
-            set(&mut self.l4, &key, shared);
-        }
-        let of = |gateway: Option<&Arc<L4Gateway>>| {
-            gateway.map_or_else(BTreeSet::new, |gateway| gateway.frontends.clone())
-        };
-        let (before, now) = (of(old.as_ref()), of(self.l4.gateways.get(&key)));
-        if before != now {
-            let table = Arc::make_mut(&mut self.l7);
-            for gone in before.difference(&now) {
-                if matches!(table.frontends.get(&gone.address), Some(Entry::Shared)) {
-                    table.frontends.remove(&gone.address);
-                }
-            }
-            table.frontends.extend(now.iter().map(|frontend| (frontend.address, Entry::Shared)));
-        }
-        old
-    }
 }
 
 /// Enters a gateway, unless it is there as it is.
@@ -236,45 +167,6 @@ fn frontends(addresses: &[IpAddr], port: u16, protocol: Protocol) -> BTreeSet<Fr
 
 fn plan_route(route: &ResolvedRoute) -> L4Route {
     L4Route { endpoints: route.endpoints.iter().map(|endpoint| endpoint.address).collect() }
-}
-
-/// Whether the proxy serves it: by its hosts, or on its own port.
-fn is_in_table(gateway: &ResolvedGateway) -> bool {
-    gateway.layer == Layer::Request || !gateway.hosts.is_empty()
-}
-
-/// Enters a gateway under its hosts, and under its own port where the proxy serves that.
-fn enter<'a>(table: &mut RouteTable, part: &Part, frontends: impl Iterator<Item = &'a Frontend>) {
-    let Some(entry) = &part.entry else { return };
-    for host in &part.gateway.hosts {
-        match host.wildcard() {
-            Some(suffix) => table.wildcards.insert(suffix.to_owned(), entry.clone()),
-            None => table.hosts.insert(host.as_str().to_owned(), entry.clone()),
-        };
-    }
-    if part.gateway.layer == Layer::Request {
-        let entries = frontends.map(|frontend| (frontend.address, Entry::Gateway(entry.clone())));
-        table.frontends.extend(entries);
-    }
-}
-
-/// Undoes [`enter`].
-fn remove<'a>(
-    table: &mut RouteTable,
-    gateway: &ResolvedGateway,
-    frontends: impl Iterator<Item = &'a Frontend>,
-) {
-    for host in &gateway.hosts {
-        match host.wildcard() {
-            Some(suffix) => table.wildcards.remove(suffix),
-            None => table.hosts.remove(host.as_str()),
-        };
-    }
-    if gateway.layer == Layer::Request {
-        for frontend in frontends {
-            table.frontends.remove(&frontend.address);
-        }
-    }
 }
 
 #[cfg(test)]

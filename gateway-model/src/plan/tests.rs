@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{
     diff::{apply, diff},
+    l7::Entry,
     *,
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! After any edits a planner has what working everything out from scratch would give.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
