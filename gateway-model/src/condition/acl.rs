@@ -65,6 +65,9 @@ pub enum Position {
 const CRITERIA: &str = "one of path, path_beg, path_end, path_sub, path_reg, method, src, hdr(N), hdr_sub(N), \
      hdr_beg(N), hdr_end(N), hdr_reg(N), hdr_cnt(N), cook(N), cook_sub(N), cook_beg(N), cook_end(N), cook_reg(N)";
 
+/// Largest count that may be written.
+const MOST: u64 = u32::MAX as u64;
+
 /// How values are matched, before they are read.
 #[derive(Clone, Copy, PartialEq)]
 enum Method {
@@ -235,7 +238,7 @@ fn counts(values: &[Word]) -> Result<Vec<(u64, u64)>, SyntaxError> {
             continue;
         }
         let wrong = || value.wrong("a count, like 0, 1:3 or gt 0");
-        let number = |text: &str| text.parse::<u32>().map(u64::from).map_err(|_| wrong());
+        let number = |text: &str| text.parse().ok().filter(|count: &u64| *count <= MOST).ok_or_else(wrong);
         let range = match (operator, value.text.split_once(':')) {
             ("eq", Some(("", high))) => (0, number(high)?),
             ("eq", Some((low, ""))) => (number(low)?, u64::MAX),
@@ -243,7 +246,9 @@ fn counts(values: &[Word]) -> Result<Vec<(u64, u64)>, SyntaxError> {
             (_, Some(_)) => return Err(wrong()),
             ("eq", None) => (number(&value.text)?, number(&value.text)?),
             ("ge", None) => (number(&value.text)?, u64::MAX),
-            ("gt", None) => (number(&value.text)? + 1, u64::MAX),
+            ("gt", None) => {
+                (Some(number(&value.text)? + 1).filter(|least| *least <= MOST).ok_or_else(wrong)?, u64::MAX)
+            }
             ("le", None) => (0, number(&value.text)?),
             (_, None) => (0, number(&value.text)?.checked_sub(1).ok_or_else(wrong)?),
         };
