@@ -54,11 +54,7 @@ impl Chooser {
                 let second = (first + 1 + self.below(count - 1)) % count;
                 if in_flight(second) < in_flight(first) { second } else { first }
             }
-            Balance::Maglev => {
-                let client = hash::address(0, client);
-                let score = |index: &usize| (hash::score(client, &endpoints[*index]), endpoints[*index]);
-                (0..count).max_by_key(score)?
-            }
+            Balance::Maglev => hash::rendezvous(hash::address(0, client), endpoints)?,
         })
     }
 

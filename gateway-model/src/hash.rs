@@ -40,7 +40,8 @@ pub(crate) fn socket(socket: &SocketAddr) -> u64 {
     }
 }
 
-/// How much a user or client wants an endpoint; the highest score has him (rendezvous).
-pub(crate) fn score(user: u64, endpoint: &SocketAddr) -> u64 {
-    finish(user ^ socket(endpoint))
+/// Which endpoint a user or client has: the one with the highest hash of both (rendezvous), whatever their order.
+pub(crate) fn rendezvous(user: u64, endpoints: &[SocketAddr]) -> Option<usize> {
+    let scores = endpoints.iter().map(|endpoint| (finish(user ^ socket(endpoint)), endpoint));
+    scores.enumerate().max_by(|(_, one), (_, other)| one.cmp(other)).map(|(index, _)| index)
 }

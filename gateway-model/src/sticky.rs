@@ -16,10 +16,10 @@
 //! Where others do *not* keep their proportions, users change between them as well, as few as that needs. So it
 //! is when three or more routes are rebalanced in hundredths of a percent: rounding shifts each of the others by
 //! less than 0.01 % of all users, and at most that part of the users, for each of them, changes between the
-//! others at one edit. No function of the weights alone does better: if moving weight from one route to another
-//! never touched a third one, the users of each route would depend on its own weight only, and the users of
-//! three routes of 50 % could not be disjoint in pairs. Who wants it to the letter gives proportions that are
-//! not rounded: [`rising`] and [`choose_by_parts`].
+//! others at one edit. No function of the weights alone is free of that: if moving weight from one route to
+//! another never touched a third one, the users of each route would depend on its own weight only, and those of
+//! three routes with 50 % each could not be different people in pairs. Who wants it to the letter gives
+//! proportions that are not rounded: [`rising`] and [`choose_by_parts`].
 
 mod claim;
 mod cookie;
@@ -132,9 +132,7 @@ pub fn rising(base: &[Weight], riser: usize, share: Weight) -> Vec<u64> {
 /// The endpoint of a user, as an index into `endpoints`; `None` if there are none. When one is gone only its
 /// users go elsewhere, and they come back to it. Does not allocate.
 pub fn choose_endpoint(user: UserKey, endpoints: &[SocketAddr]) -> Option<usize> {
-    let seed = hash::mix(user.0, ENDPOINTS);
-    let score = |index: &usize| (hash::score(seed, &endpoints[*index]), endpoints[*index]);
-    (0..endpoints.len()).max_by_key(score)
+    hash::rendezvous(hash::mix(user.0, ENDPOINTS), endpoints)
 }
 
 /// Whether a condition of that text (its normal form) and strength captures a user's matching requests. Raising

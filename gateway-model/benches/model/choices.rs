@@ -50,7 +50,12 @@ fn picks() {
             seed += 1;
             gateway.decide_matched(None, &mut Picker::new(seed))
         });
-        println!("a weighted pick of {count} routes: {time:?}; the first one of a picker: {enter:?}");
+        let alone = least(5, || self::gateway(count));
+        let round = least(5, || self::gateway(count).decide_matched(None, &mut Picker::new(1)));
+        let round = round.saturating_sub(alone + enter);
+        println!(
+            "a weighted pick of {count} routes: {time:?}; the first one of a picker: {enter:?}; a round: {round:?}"
+        );
     }
 }
 
