@@ -36,7 +36,7 @@ pub(super) fn gateways(
         let in_force = resolved.gateways.iter().map(Arc::as_ref).find(|resolved| resolved.key == gateway.key);
         let own =
             findings.iter().filter(|finding| finding.gateway.as_ref() == Some(&gateway.key)).map(finding);
-        let view = gateway_view(gateway, in_force.map(Arc::as_ref), plan, own.collect());
+        let view = gateway_view(gateway, in_force, plan, own.collect());
         views.entry(&gateway.key).or_insert(view);
     }
     views.into_values().collect()
