@@ -1,6 +1,6 @@
 //! From text to nodes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
@@ -62,8 +62,11 @@ struct Builder<'a> {
 
 enum Open {
     List(Place, Vec<Node>),
-    Map(Place, Vec<(Key, Node)>, Option<Key>),
+    Map(Place, Entries, Option<Key>),
 }
+
+/// Entries of a map, and the line of each key.
+type Entries = (Vec<(Key, Node)>, BTreeMap<String, u32>);
 
 impl Builder<'_> {
     /// The parser counts bytes for characters in directives, where it may find a mistake.
@@ -117,12 +120,12 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, _) => {
                 anchored(anchor, &place)?;
-                self.begin(Open::Map(place, Vec::new(), None))
+                self.begin(Open::Map(place, Entries::default(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let (place, value) = match self.open.pop() {
                     Some(Open::List(place, items)) => (place, Value::List(items)),
-                    Some(Open::Map(place, entries, _)) => (place, Value::Map(entries)),
+                    Some(Open::Map(place, (entries, _), _)) => (place, Value::Map(entries)),
                     None => return Ok(()),
                 };
                 self.add(Node { written: Written::at_once(place.clone()), place, value })
@@ -156,9 +159,9 @@ impl Builder<'_> {
             None if node.is_null() => {}
             None => self.documents.push(node),
             Some(Open::List(_, items)) => items.push(node),
-            Some(Open::Map(_, entries, waiting)) => match waiting.take() {
+            Some(Open::Map(_, (entries, lines), waiting)) => match waiting.take() {
                 Some(key) => entries.push((key, node)),
-                None => *waiting = Some(new_key(node, entries)?),
+                None => *waiting = Some(new_key(node, lines)?),
             },
         }
         Ok(())
@@ -180,16 +183,16 @@ fn end_of(line: usize, text: &str) -> (usize, usize) {
     at
 }
 
-fn new_key(node: Node, entries: &[(Key, Node)]) -> Result<Key, Finding> {
+fn new_key(node: Node, lines: &mut BTreeMap<String, u32>) -> Result<Key, Finding> {
     let Node { place, value: Value::Scalar(text, _), .. } = node else {
         return Err(
             Finding::error("syntax", "a key is a list or a map", "use a text as the key").at(&node.place)
         );
     };
-    if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
+    if let Some(first) = lines.insert(text.clone(), place.line) {
         return Err(Finding::error(
             "repeated-key",
-            format!("`{text}` is given twice; the first is in line {}", first.place.line),
+            format!("`{text}` is given twice; the first is in line {first}"),
             "remove one of them",
         )
         .at(&place));

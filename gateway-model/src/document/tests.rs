@@ -116,6 +116,21 @@ fn a_year_past_all_calendars_is_no_time() {
 }
 
 #[test]
+fn long_lists_are_read_in_no_time() {
+    // Each compared with all before it: minutes.
+    let list =
+        |item: &str| (0..40_000).map(|index| item.replace('#', &index.to_string())).collect::<String>();
+    assert!(parse("f", &list("k#: 1\n")).1.is_empty());
+    assert_eq!(workload::parse("f", &list("- name: w#\n"), "n").workloads.len(), 40_000);
+    assert_eq!(gateway::parse("f", &list("- {name: g#, selector: 'true'}\n"), "n").gateways.len(), 40_000);
+    let gateway = |text: String| {
+        gateway::parse("f", &format!("name: a\nselector: name((.*))\n{text}"), "n").gateways.remove(0)
+    };
+    assert_eq!(gateway(format!("routes:\n{}", list("- (#)\n"))).routes.len(), 40_000);
+    assert_eq!(gateway(format!("virtual_hosts:\n{}", list("- h#.a\n"))).virtual_hosts.len(), 40_000);
+}
+
+#[test]
 fn a_misspelt_field_is_told_the_right_one() {
     let findings =
         gateway::parse("f", "name: a\nselector: 'true'\nvirtualhosts: [a]\nqqq: 1\n", "n").findings;

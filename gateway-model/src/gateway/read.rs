@@ -1,5 +1,7 @@
 //! Reading gateways from artifacts.
 
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
 use serde_json::Map;
 
 use super::{Gateway, Level, VirtualHost, read_route};
@@ -32,15 +34,19 @@ impl Parsed {
 pub fn parse(file: &str, text: &str, namespace: &str) -> Parsed {
     let (documents, mut findings) = document::parse(file, text);
     let mut gateways: Vec<Gateway> = Vec::new();
+    let mut known = BTreeMap::new();
     for node in documents.iter().flat_map(Node::items) {
         let mut own = Vec::new();
         let gateway = read(node, namespace, &mut own);
         if let Some(gateway) = gateway
             && !own.iter().any(Finding::is_error)
         {
-            match gateways.iter().find(|other| other.key == gateway.key) {
-                Some(first) => own.push(repeated(&gateway, first)),
-                None => gateways.push(gateway),
+            match known.entry(gateway.key.clone()) {
+                Entry::Occupied(first) => own.push(repeated(&gateway, &gateways[*first.get()])),
+                Entry::Vacant(new) => {
+                    new.insert(gateways.len());
+                    gateways.push(gateway);
+                }
             }
         }
         findings.append(&mut own);
@@ -156,11 +162,12 @@ pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
 }
 
 fn read_hosts(node: &Node, findings: &mut Vec<Finding>) -> Vec<(VirtualHost, crate::finding::Place)> {
-    let mut hosts: Vec<(VirtualHost, _)> = Vec::new();
+    let mut hosts = Vec::new();
+    let mut known = BTreeSet::new();
     for item in node.items() {
         let expected = "a host, like foo.bar.com or *.bar.com";
         let Some(host) = parsed::<VirtualHost>(item, "invalid-host", expected, findings) else { continue };
-        if hosts.iter().any(|(other, _)| *other == host) {
+        if !known.insert(host.clone()) {
             findings.push(
                 Finding::warning("repeated-host", format!("`{host}` is listed twice"), "remove one of them")
                     .at(&item.place),

@@ -1,5 +1,7 @@
 //! Reading routes from artifacts: a map by name, a list, or a single name.
 
+use std::collections::BTreeMap;
+
 use super::{
     Balance, Route,
     read::{choice, parsed, read_metadata, read_selector},
@@ -15,19 +17,21 @@ use crate::{
 
 pub(super) fn read_routes(node: &Node, findings: &mut Vec<Finding>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
+    let mut lines: BTreeMap<RouteName, u32> = BTreeMap::new();
     let mut add = |name: &str, place: &Place, body: Option<&Node>, findings: &mut Vec<Finding>| {
         let Some(name) = route_name(name, place, findings) else { return };
-        if let Some(first) = routes.iter().find(|route| route.name == name) {
+        if let Some(first) = lines.get(&name) {
             findings.push(
                 Finding::error(
                     "repeated-route",
-                    format!("route `{name}` is listed twice; the first is in line {}", first.place.line),
+                    format!("route `{name}` is listed twice; the first is in line {first}"),
                     "remove one of them",
                 )
                 .at(place),
             );
             return;
         }
+        lines.insert(name.clone(), place.line);
         let route = Route::named(name, place.clone());
         routes.extend(match body.filter(|body| !body.is_null()) {
             Some(body) => read_body(route, body, findings),

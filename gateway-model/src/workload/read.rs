@@ -1,6 +1,9 @@
 //! Reading workloads from files: the standalone stand-in for a cluster.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{Workload, WorkloadPort};
 use crate::{
@@ -28,13 +31,16 @@ impl Parsed {
 pub fn parse(file: &str, text: &str, namespace: &str) -> Parsed {
     let (documents, mut findings) = document::parse(file, text);
     let mut workloads: Vec<Workload> = Vec::new();
+    let mut known = BTreeSet::new();
     for node in documents.iter().flat_map(Node::items) {
         let mut own = Vec::new();
         let read = read(node, namespace, &mut own);
         if let Some(workload) = read
             && own.is_empty()
         {
-            if workloads.iter().any(|other| other.identity() == workload.identity()) {
+            if known.insert(workload.identity()) {
+                workloads.push(workload);
+            } else {
                 own.push(
                     Finding::error(
                         "repeated-workload",
@@ -43,8 +49,6 @@ pub fn parse(file: &str, text: &str, namespace: &str) -> Parsed {
                     )
                     .at(&node.place),
                 );
-            } else {
-                workloads.push(workload);
             }
         }
         findings.append(&mut own);
