@@ -29,11 +29,12 @@ pub(crate) fn report(failures: impl Iterator<Item = Failure>) {
 
 fn tell(failure: &Failure) -> String {
     let Failure { target: Target { name, .. }, origin, message, text } = failure;
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("broken-{name}"));
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}: {origin}").replace([':', ' '], "-"));
     fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let path = path.display();
     format!(
-        "{name}: {origin}: {message}\n  shortest: {text:?}\n  again: cargo xtask fuzz {name} --input {path}"
+        "{name}: {origin}: {message}\n  shortened: {text:?}\n  again: cargo xtask fuzz {name} --input {path}"
     )
 }
 

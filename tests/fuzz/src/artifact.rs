@@ -14,12 +14,16 @@ use crate::{
 
 const NAMESPACE: &str = "default";
 
-/// Every mistake has its place, and what is read is the same each time and prints as what it is.
+/// Every mistake has its place; what is read is the same each time and with any line ends, and prints as what it is.
 pub(crate) fn keep_promises(text: &str) {
     let parsed = gateway::parse(FILE, text, NAMESPACE);
     assert_within(text, &parsed.findings);
     let again = gateway::parse(FILE, text, NAMESPACE);
     assert_eq!((&parsed.gateways, &parsed.findings), (&again.gateways, &again.findings), "read twice");
+    if !text.contains('\r') {
+        let other = gateway::parse(FILE, &text.replace('\n', "\r\n"), NAMESPACE);
+        assert_eq!((&parsed.gateways, &parsed.findings), (&other.gateways, &other.findings), "with CRLF");
+    }
     for (index, gateway) in parsed.gateways.iter().enumerate() {
         let is_new = parsed.gateways[..index].iter().all(|other| other.key != gateway.key);
         assert!(is_new, "two gateways are called {}", gateway.key);
