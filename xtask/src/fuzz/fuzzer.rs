@@ -83,7 +83,7 @@ impl Fuzzer {
             .args(["-minimize_crash=1".to_owned(), format!("-max_total_time={SHORTENING}")])
             .arg(format!("-exact_artifact_path={}", shorter.display()))
             .arg(input);
-        // It ends with an error where nothing can be left out.
+        // Whether something could be left out, the file tells.
         command.output().context("starting the fuzzer")?;
         Ok(shorter.is_file().then_some(shorter))
     }
