@@ -63,6 +63,7 @@ fn a_mistake_in_a_scalar_of_any_style_is_placed_where_it_is_written() {
     assert_eq!(mistake(r#""Host\x20is \"a\" bnd x""#), (6, 34), "double quotes, escaped");
     assert_eq!(mistake("\"Host is\\\n      \\ a bnd x\""), (7, 11), "an escaped line break");
     assert_eq!(mistake("|\n      Host is a\n      bnd x"), (8, 7), "literal");
+    assert_eq!(mistake("|\n      Host is"), (7, 14), "at the end of a literal");
     assert_eq!(mistake("|2-\n      Host is a\n        bnd x"), (8, 9), "literal, indented more");
     assert_eq!(mistake(">- # why\n      Host is a\n\n      bnd x"), (9, 7), "folded");
     assert_eq!(mistake("!!str Host is a bnd x"), (6, 16), "behind a tag only the beginning is known");

@@ -78,6 +78,7 @@ pub(super) fn locate(source: &[char], style: ScalarStyle, span: Span, value: &st
         walk.advance();
     }
     let mut runs: Vec<Run> = Vec::new();
+    let (mut length, mut last) = (0, None);
     for (offset, wanted) in (0_u32..).zip(value.chars()) {
         let Some((line, column)) = walk.take(wanted) else { return Written::at_once(place) };
         let goes_on = runs
@@ -86,6 +87,11 @@ pub(super) fn locate(source: &[char], style: ScalarStyle, span: Span, value: &st
         if !goes_on {
             runs.push(Run { from: offset, line, column });
         }
+        (length, last) = (offset + 1, Some((line, column)));
+    }
+    if let (true, Some((line, column))) = (value.ends_with('\n'), last) {
+        // What is missing at the end is missing in the last line, not after it.
+        runs.push(Run { from: length, line, column });
     }
     Written { place, runs }
 }
