@@ -21,9 +21,11 @@ use crate::{
     condition::Condition,
     document::{Places, Written},
     finding::Place,
+    hash,
     key::{GatewayKey, RouteName},
     rewrite::Rewrite,
     selector::Selector,
+    snapshot::{SHARED_PORT, SHARED_TLS_PORT},
     sticky::Sticky,
     weight::Weight,
 };
@@ -139,6 +141,27 @@ impl Gateway {
     /// What is spoken on its port.
     pub fn kind(&self) -> PortType {
         self.port.map(|port| port.kind).unwrap_or_default()
+    }
+
+    /// The shared ports that its hosts are served on.
+    pub fn shared_ports(&self) -> &'static [u16] {
+        match (self.virtual_hosts.is_empty(), self.kind(), self.tls.is_empty()) {
+            (true, _, _) => &[],
+            (false, PortType::Tls, _) => &[SHARED_TLS_PORT],
+            (false, _, true) => &[SHARED_PORT],
+            (false, _, false) => &[SHARED_PORT, SHARED_TLS_PORT],
+        }
+    }
+
+    /// The name of its Service: its own where that can be one (RFC 1035, section 2.3.1, lower case), else a hash of
+    /// it.
+    pub fn service_name(&self) -> String {
+        let name = &self.key.name;
+        let fits = name.len() <= 63
+            && name.starts_with(|first: char| first.is_ascii_lowercase())
+            && !name.ends_with('-')
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if fits { name.clone() } else { format!("weir-{:016x}", hash::bytes(0x0073_7663, name.as_bytes())) }
     }
 
     /// Where a field is written; the gateway's own place where it is not given.

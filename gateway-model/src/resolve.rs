@@ -31,14 +31,15 @@ use crate::{
     finding::{self, Finding},
     gateway::{Balance, Gateway, Level, PortType, Route, VirtualHost},
     key::{GatewayKey, RouteName},
-    snapshot::{Settings, Snapshot},
+    snapshot::{External, Settings, Snapshot},
     sticky::Sticky,
     weight::Weight,
     workload::Workload,
 };
 
-/// Codes of the findings that say something about workloads: without any they say nothing.
-pub const ABOUT_WORKLOADS: &[&str] = &["selector-finds-nothing", "route-without-endpoints"];
+/// Codes of the findings that compare what is declared with what is there: where nobody looked they say nothing.
+pub const ABOUT_SURROUNDINGS: &[&str] =
+    &["selector-finds-nothing", "route-without-endpoints", "external-unresolved"];
 
 /// What a snapshot means.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,8 @@ pub struct ResolvedGateway {
     pub kind: PortType,
     /// Hosts on the shared port, those that older gateways have left out.
     pub hosts: Vec<VirtualHost>,
+    /// The ports that its hosts are served on.
+    pub shared_ports: &'static [u16],
     /// As declared.
     pub level: Level,
     /// Where its own port is served.
@@ -174,6 +177,8 @@ pub(crate) struct World<'a> {
     pub addresses: &'a [IpAddr],
     /// Endpoint addresses that the kernel cannot forward to.
     pub through_uplink: &'a BTreeSet<IpAddr>,
+    /// What is known of external addresses.
+    pub external: &'a External,
     /// Seconds since 1970.
     pub now: u64,
     /// For how long a route without workload keeps its settings, in seconds.
@@ -213,6 +218,7 @@ pub fn resolve(snapshot: &Snapshot) -> Resolved {
         seen: &kept.workloads,
         addresses: &snapshot.addresses,
         through_uplink: &snapshot.through_uplink,
+        external: &snapshot.external,
         now,
         route_ttl,
     };

@@ -1,6 +1,12 @@
 //! Everything that is declared or observed at one moment: the input of [`resolve`](crate::resolve::resolve).
 
-use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    ops::RangeInclusive,
+};
+
+use ipnet::IpNet;
 
 use crate::{discovery::Kept, gateway::Gateway, key::Protocol, workload::Workload};
 
@@ -8,6 +14,8 @@ use crate::{discovery::Kept, gateway::Gateway, key::Protocol, workload::Workload
 pub const PORTS: RangeInclusive<u16> = 40_000..=45_000;
 /// The port that all gateways with virtual hosts share.
 pub const SHARED_PORT: u16 = 80;
+/// The one that those share whose clients speak TLS.
+pub const SHARED_TLS_PORT: u16 = 443;
 
 /// One moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,10 +32,21 @@ pub struct Snapshot {
     pub ports_in_use: BTreeSet<(Protocol, u16)>,
     /// Endpoint addresses that are reached through an uplink: unusable at L4 so far, fine at L7.
     pub through_uplink: BTreeSet<IpAddr>,
+    /// What is known of external addresses.
+    pub external: External,
     /// Seconds since 1970.
     pub now: u64,
     /// What does not change while an agent runs.
     pub settings: Settings,
+}
+
+/// What is known of external addresses, and which of them a policy allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct External {
+    /// Addresses of host names, lower case.
+    pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// Networks that routes may lead to although they are loopback, link-local or the node's own.
+    pub allowed: Vec<IpNet>,
 }
 
 /// What does not change while an agent runs.

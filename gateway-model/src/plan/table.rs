@@ -15,7 +15,7 @@ use super::{
 use crate::{
     key::{GatewayKey, Protocol},
     resolve::{Layer, ResolvedGateway},
-    snapshot::{SHARED_PORT, Settings},
+    snapshot::Settings,
 };
 
 /// Whether the proxy serves it: by its hosts, or on its own port.
@@ -61,16 +61,18 @@ impl Plan {
         }
     }
 
-    /// The pseudo-gateway of the shared port, which is there while a gateway has a host; gives what was there.
+    /// The pseudo-gateway of the shared ports, which is there while a gateway has a host; gives what was there.
     pub(super) fn set_shared(&mut self, addresses: &[IpAddr], settings: Settings) -> Option<Arc<L4Gateway>> {
         let key = GatewayKey::shared();
         let old = self.l4.gateways.get(&key).cloned();
-        if self.l7.hosts.is_empty() && self.l7.wildcards.is_empty() {
+        let ports: BTreeSet<u16> =
+            self.parts.values().flat_map(|part| part.gateway.shared_ports).copied().collect();
+        if ports.is_empty() {
             self.l4.gateways.remove(&key);
         } else {
             let nobody = self.nobody(settings.ring_size);
             let shared = L4Gateway {
-                frontends: frontends(addresses, SHARED_PORT, Protocol::Tcp),
+                frontends: ports.iter().flat_map(|port| frontends(addresses, *port, Protocol::Tcp)).collect(),
                 target: Target::Agent,
                 routes: BTreeMap::new(),
                 ring4: nobody.clone(),

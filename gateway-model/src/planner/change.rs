@@ -11,6 +11,7 @@ use crate::{
     gateway::{Gateway, Route},
     key::{GatewayKey, Protocol, RouteName},
     resolve::declared::Declared,
+    snapshot::External,
     weight::Weight,
     workload::Workload,
 };
@@ -24,6 +25,8 @@ pub struct Node {
     pub ports_in_use: BTreeSet<(Protocol, u16)>,
     /// Endpoint addresses that are reached through an uplink.
     pub through_uplink: BTreeSet<IpAddr>,
+    /// What is known of external addresses.
+    pub external: External,
 }
 
 impl Planner {
@@ -99,7 +102,8 @@ impl Planner {
         } else {
             old.through_uplink.symmetric_difference(&node.through_uplink).copied().collect()
         };
-        if old.addresses != self.node.addresses || !moved.is_empty() {
+        let node = &self.node;
+        if old.addresses != node.addresses || old.external != node.external || !moved.is_empty() {
             let external = |route: &Route| route.external().is_some();
             let touched = self.gateways.iter().filter(|gateway| gateway.routes.iter().any(external));
             self.news.gateways.extend(touched.map(|gateway| gateway.key.clone()));

@@ -15,7 +15,7 @@ use crate::{
         plan,
     },
     resolve::resolve,
-    snapshot::Snapshot,
+    snapshot::{External, Snapshot},
     weight::Weight,
     workload::{Workload, WorkloadPort},
 };
@@ -55,6 +55,7 @@ const BODIES: &[&str] = &[
     "selector: label(app)(x) && label(version)((.*))\nroutes: {(2): {condition: Has Header a}}",
     "routes: {stable: {selector: label(version)(1), weight: 90%}, next: {selector: label(app)(y)}}",
     "routes: {'[198.51.100.1:80]': {weight: 60%}, '[192.0.2.1:80]': {}}",
+    "routes: {'[db.example.com:80]': {weight: 60%}, '[192.0.2.2:80]': {}}",
     "routes: '@'",
     "routes: {'@': {weight: 10%}, stable: {selector: label(app)(x)}}",
     "routes: {g1: {weight: 50%}, g2: {}}",
@@ -194,6 +195,10 @@ impl Twin {
                 self.node = Node {
                     addresses: (1..=address).map(|last| [192, 0, 2, last].into()).collect(),
                     ports_in_use: ports.into_iter().map(|port| (Protocol::Tcp, port)).collect(),
+                    external: External {
+                        names: [("db.example.com".to_owned(), vec![[198, 51, 100, address].into()])].into(),
+                        allowed: vec![format!("192.0.2.{address}/32").parse().unwrap()],
+                    },
                     through_uplink: uplink.into_iter().map(|last| [10, 0, 0, last].into()).collect(),
                 };
                 self.planner.set_node(self.node.clone());
@@ -233,6 +238,7 @@ impl Twin {
             addresses: self.node.addresses.clone(),
             ports_in_use: self.node.ports_in_use.clone(),
             through_uplink: self.node.through_uplink.clone(),
+            external: self.node.external.clone(),
             now: self.now,
             settings: settings(),
         });

@@ -57,6 +57,7 @@ impl Planner {
             seen: workloads,
             addresses: &self.node.addresses,
             through_uplink: &self.node.through_uplink,
+            external: &self.node.external,
             now,
             route_ttl: self.resolved.settings.route_ttl,
         };

@@ -7,7 +7,7 @@ use crate::{
     finding::Finding,
     gateway::{Gateway, VirtualHost},
     key::{GatewayKey, Protocol},
-    snapshot::{PORTS, SHARED_PORT},
+    snapshot::PORTS,
 };
 
 /// What a gateway may have for itself.
@@ -45,7 +45,7 @@ pub(crate) fn settle(
                 let hosts = claim_hosts(gateway, &mut hosts, &mut out.findings);
                 out.claims.insert(gateway.key.clone(), Claim { port, hosts });
             }
-            Err(finding) => out.findings.push(finding.at(&gateway.place).of(&gateway.key)),
+            Err(finding) => out.findings.push(finding.at(gateway.place_of("port")).of(&gateway.key)),
         }
     }
     out
@@ -92,8 +92,8 @@ impl<'a> Ports<'a> {
         in_use: &'a BTreeSet<(Protocol, u16)>,
     ) -> Self {
         let mut taken = BTreeMap::new();
-        if gateways.iter().any(|gateway| !gateway.virtual_hosts.is_empty()) {
-            taken.insert((Protocol::Tcp, SHARED_PORT), GatewayKey::shared());
+        for port in gateways.iter().flat_map(|gateway| gateway.shared_ports()) {
+            taken.insert((Protocol::Tcp, *port), GatewayKey::shared());
         }
         let named = gateways.iter().filter_map(|gateway| gateway.port).map(|port| port.number);
         let recorded = kept.values().filter_map(|kept| kept.port);

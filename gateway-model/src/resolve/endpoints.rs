@@ -7,7 +7,7 @@ use std::{
 
 use super::{Endpoint, World};
 use crate::{
-    finding::Finding,
+    finding::{Finding, Place},
     gateway::{Gateway, PortType, Route},
     key::RouteName,
     selector::{Candidate, Selector},
@@ -23,11 +23,12 @@ pub(super) struct Found {
     pub endpoints: BTreeMap<SocketAddr, Endpoint>,
 }
 
-/// What a selector finds, by route, whatever the order of workloads. Findings about ports are added, one of a
+/// What a selector, written at `place`, finds, by route, whatever the order of workloads. Findings about ports are added, one of a
 /// kind.
 pub(super) fn find(
     gateway: &Gateway,
     selector: &Selector,
+    place: &Place,
     world: &World<'_>,
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<RouteName, Found> {
@@ -53,7 +54,7 @@ pub(super) fn find(
         if count > 1 {
             complaint.message = format!("{} (and {} more like it)", complaint.message, count - 1);
         }
-        findings.push(complaint.at(&gateway.place).of(&gateway.key));
+        findings.push(complaint.at(place).of(&gateway.key));
     }
     routes
 }
@@ -103,32 +104,56 @@ fn age(workload: &Workload, world: &World<'_>) -> u64 {
     workload.created.unwrap_or_else(first_seen)
 }
 
-/// The endpoint of an external route `[host:port]`; a finding where it must not be one.
-pub(super) fn external(route: &Route, world: &World<'_>) -> Option<Result<Endpoint, Finding>> {
+/// The endpoints of an external route `[host:port]`, all addresses of the host; a finding where there are none, or
+/// where one must not be an endpoint.
+pub(super) fn external(route: &Route, world: &World<'_>) -> Option<Result<Vec<Endpoint>, Finding>> {
     let (host, port) = route.external()?;
-    let ip = host.parse::<IpAddr>().ok()?.to_canonical();
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => world.external.names.get(&host.to_ascii_lowercase()).cloned().unwrap_or_default(),
     };
-    let refused = if ip.is_loopback() || ip.is_unspecified() {
+    if addresses.is_empty() {
+        let message = format!("route `{}` leads to a host of which no address is known", route.name);
+        let advice = "see whether the name is right and can be looked up here, or write the address";
+        return Some(Err(Finding::warning("external-unresolved", message, advice).at(&route.place)));
+    }
+    let endpoints = addresses.into_iter().map(|address| {
+        let address = address.to_canonical();
+        match refusal(address, world) {
+            None => Ok(endpoint(SocketAddr::new(address, port), None, world)),
+            Some(what) => Err(Finding::error(
+                "external-refused",
+                format!("route `{}` leads to {what}, {address}", route.name),
+                "name an address of another machine, or have a policy allow it",
+            )
+            .at(&route.place)),
+        }
+    });
+    Some(endpoints.collect())
+}
+
+/// Why an external route must not lead there.
+fn refusal(address: IpAddr, world: &World<'_>) -> Option<&'static str> {
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    if address.is_unspecified() || address.is_multicast() {
+        // No policy makes these an address of anybody.
+        return Some("an address that nobody has");
+    }
+    if world.external.allowed.iter().any(|network| network.contains(&address)) {
+        return None;
+    }
+    if address.is_loopback() {
         Some("an address of the machine itself")
-    } else if link_local || ip.is_multicast() {
-        Some("a link-local or multicast address")
-    } else if world.addresses.contains(&ip) {
+    } else if is_link_local {
+        Some("a link-local address")
+    } else if world.addresses.contains(&address) {
         Some("an address of this node")
     } else {
         None
-    };
-    Some(match refused {
-        None => Ok(endpoint(SocketAddr::new(ip, port), None, world)),
-        Some(what) => Err(Finding::error(
-            "external-refused",
-            format!("route `{}` leads to {what}", route.name),
-            "name an address of another machine",
-        )
-        .at(&route.place)),
-    })
+    }
 }
 
 /// An endpoint of a workload, or an external one.

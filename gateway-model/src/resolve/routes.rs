@@ -54,6 +54,7 @@ pub(crate) fn resolve(
         port: claim.port,
         kind: gateway.kind(),
         hosts: claim.hosts.clone(),
+        shared_ports: if claim.hosts.is_empty() { &[] } else { gateway.shared_ports() },
         level: gateway.level,
         sticky: gateway.sticky.clone(),
         layer: layer(gateway, &routes),
@@ -76,13 +77,13 @@ pub(crate) fn resolve(
 fn find_all(gateway: &Gateway, world: &World<'_>, findings: &mut Vec<Finding>) -> BTreeMap<RouteName, Found> {
     let mut all = BTreeMap::new();
     if let Some(selector) = &gateway.selector {
-        all = endpoints::find(gateway, selector, world, findings);
+        all = endpoints::find(gateway, selector, gateway.place_of("selector"), world, findings);
         if all.is_empty() {
             let message = format!("the selector of `{}` finds nothing", gateway.key.name);
             let advice = "compare it with the labels of the workloads in its namespace";
             findings.push(
                 Finding::warning("selector-finds-nothing", message, advice)
-                    .at(&gateway.place)
+                    .at(gateway.place_of("selector"))
                     .of(&gateway.key),
             );
         }
@@ -90,15 +91,17 @@ fn find_all(gateway: &Gateway, world: &World<'_>, findings: &mut Vec<Finding>) -
     for route in &gateway.routes {
         if let Some(selector) = &route.selector {
             let mut merged = Found { oldest: u64::MAX, ..Found::default() };
-            for found in endpoints::find(gateway, selector, world, findings).into_values() {
+            for found in
+                endpoints::find(gateway, selector, route.place_of("selector"), world, findings).into_values()
+            {
                 merged.oldest = merged.oldest.min(found.oldest);
                 merged.endpoints.extend(found.endpoints);
             }
             all.insert(route.name.clone(), merged);
         }
         match endpoints::external(route, world) {
-            Some(Ok(endpoint)) => {
-                let endpoints = BTreeMap::from([(endpoint.address, endpoint)]);
+            Some(Ok(endpoints)) => {
+                let endpoints = endpoints.into_iter().map(|endpoint| (endpoint.address, endpoint)).collect();
                 all.insert(route.name.clone(), Found { oldest: 0, endpoints });
             }
             Some(Err(finding)) => findings.push(finding.of(&gateway.key)),

@@ -10,7 +10,7 @@ use crate::{
     weight::Weight,
 };
 
-/// Adds them for one gateway, each at the place of its route.
+/// Adds them for one gateway, each at the place of its route, or of the field of it that it is about.
 /// `found` are the routes that exist because workloads (or external addresses) do.
 pub(super) fn warn(
     gateway: &Gateway,
@@ -19,21 +19,23 @@ pub(super) fn warn(
     findings: &mut Vec<Finding>,
 ) {
     for route in &resolved.routes {
-        let place = route.declared.as_ref().map_or(&gateway.place, |declared| &declared.place);
         let warnings = [
-            through_uplink(route, resolved),
-            balance_at_l4(route, resolved),
-            shadowed(route, resolved),
-            without_effect(route, resolved),
-            without_endpoints(route, resolved, found),
+            ("", through_uplink(route, resolved)),
+            ("balance", balance_at_l4(route, resolved)),
+            ("condition", shadowed(route, resolved)),
+            ("condition", without_effect(route, resolved)),
+            ("", without_endpoints(route, resolved, found)),
         ];
-        findings.extend(warnings.into_iter().flatten().map(|finding| finding.at(place).of(&gateway.key)));
+        for (field, warning) in warnings {
+            let place = route.declared.as_ref().map_or(&gateway.place, |declared| declared.place_of(field));
+            findings.extend(warning.map(|finding| finding.at(place).of(&gateway.key)));
+        }
     }
     if gateway.preserve_client_ip && (resolved.layer == Layer::Request || !resolved.hosts.is_empty()) {
         let message = "`preserve_client_ip` holds for connections that the kernel forwards; where the proxy serves, endpoints see its address and an X-Forwarded-For header";
         let advice = "leave it out, or remove what asks for a request";
         let warning = Finding::warning("client-address-not-kept", message, advice);
-        findings.push(warning.at(&gateway.place).of(&gateway.key));
+        findings.push(warning.at(gateway.place_of("preserve_client_ip")).of(&gateway.key));
     }
 }
 
@@ -66,16 +68,26 @@ fn balance_at_l4(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Fi
     Some(Finding::warning("balance-at-l4", message, "write `level: request`, or leave it out"))
 }
 
-/// An earlier route captures exactly the same requests, all of them.
+/// An earlier condition matches whatever this one does. Of the first that matches no later one is tried, whatever its
+/// strength.
 fn shadowed(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Finding> {
     let condition = route.condition.as_ref()?;
-    let mut tried = resolved.order.iter().filter_map(|index| resolved.routes.get(*index));
-    let first = tried.find(|other| other.condition.as_ref() == Some(condition))?;
-    (first.name != route.name).then(|| {
-        let message =
-            format!("the condition of route {} is never asked: an earlier route has the same", route.name);
-        Finding::warning("condition-shadowed", message, "remove one of them")
-    })
+    let tried = resolved.order.iter().filter_map(|index| resolved.routes.get(*index));
+    let mut earlier = tried.take_while(|other| other.name != route.name);
+    let (first, known) = earlier.find_map(|other| {
+        let known = other.condition.as_ref().filter(|known| condition.implies(known))?;
+        Some((other, known))
+    })?;
+    let message = if known == condition {
+        format!("the condition of route {} is never asked: route {} has the same", route.name, first.name)
+    } else {
+        format!(
+            "the condition of route {} is never asked: `{known}` of route {} matches all of its requests before",
+            route.name, first.name
+        )
+    };
+    let advice = "remove it, or have it asked first with a lower `priority`";
+    Some(Finding::warning("condition-shadowed", message, advice))
 }
 
 /// What the condition does not capture comes to the same route, and no other condition is kept from it.

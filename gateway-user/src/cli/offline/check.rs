@@ -43,7 +43,7 @@ pub(super) fn run(
     };
     let mut together = resolve::resolve(&snapshot).findings;
     if workloads.is_empty() {
-        together.retain(|finding| !resolve::ABOUT_WORKLOADS.contains(&finding.code));
+        together.retain(|finding| !resolve::ABOUT_SURROUNDINGS.contains(&finding.code));
     }
     loaded.findings.extend(together);
     let has_errors = loaded.settle();
