@@ -14,6 +14,8 @@ pub(super) struct Found {
     pub column: usize,
     /// Whether nothing stands before it in its line.
     pub is_alone: bool,
+    /// Whether the `|` or `>` of a block stands before it.
+    pub is_behind_header: bool,
     /// Whether a blank line stands between it and what is before it.
     pub follows_gap: bool,
     /// From its `#` to the end of the line, without blanks at the end.
@@ -55,19 +57,35 @@ impl<'a> Scan<'a> {
         std::mem::take(&mut self.found)
     }
 
+    /// The comment behind the `|` or `>` of a block whose content begins here. A blank line before it is one before
+    /// the block.
+    pub(super) fn take_header_comment(&mut self) -> Option<String> {
+        let found = self.found.pop_if(|found| found.is_behind_header)?;
+        self.gap = found.follows_gap;
+        Some(found.text)
+    }
+
     /// Whether there is a blank line before the token to come.
     pub(super) fn take_gap(&mut self) -> bool {
         std::mem::take(&mut self.gap)
     }
 
     /// Goes to where a node begins, past its tag.
-    pub(super) fn seek(&mut self, span: Span) {
+    pub(super) fn seek(&mut self, span: Span, is_tagged: bool) {
         self.advance(span.start.index());
-        if span.start.index() < span.end.index() && self.peek() == Some('!') {
+        if is_tagged {
             while self.peek().is_some_and(|c| !matches!(c, ' ' | '\t' | '\n')) {
                 self.step();
             }
             self.seek_while(|c| matches!(c, ' ' | '\t' | '\n' | '#'));
+        }
+    }
+
+    /// Goes to the content of a block. Its span begins there, but with the tag where it has one.
+    pub(super) fn seek_block(&mut self, span: Span, is_tagged: bool) {
+        self.seek(span, is_tagged);
+        if is_tagged {
+            self.seek_while(|c| c != '\n');
         }
     }
 
@@ -121,12 +139,8 @@ impl<'a> Scan<'a> {
         self.skip(end + 1);
     }
 
-    /// A span begins with the content, but with the tag where there is one; it ends in the indentation of what
-    /// follows.
+    /// Its span ends in the indentation of what follows.
     fn pass_block(&mut self, span: Span) {
-        if self.at > span.start.index() {
-            self.seek_while(|c| c != '\n');
-        }
         let from = self.at;
         self.skip(span.end.index());
         let passed = &self.source[from..self.at];
@@ -173,10 +187,14 @@ impl<'a> Scan<'a> {
         let length = rest.iter().position(|c| *c == '\n').unwrap_or(rest.len());
         let text: String = rest[..length].iter().collect();
         let follows_gap = self.take_gap();
+        let before: String = self.source[self.start..self.at].iter().collect();
+        let header =
+            before.trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
         self.found.push(Found {
             line: self.line,
             column: self.column(),
-            is_alone: self.source[self.start..self.at].iter().all(|c| matches!(c, ' ' | '\t')),
+            is_alone: before.trim().is_empty(),
+            is_behind_header: header.ends_with(['|', '>']),
             follows_gap,
             text: text.trim_end().to_owned(),
         });

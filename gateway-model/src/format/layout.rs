@@ -123,6 +123,14 @@ impl Entry {
         }
     }
 
+    /// Adds the comments of an entry that becomes a part of this one.
+    pub(super) fn add_comments(&mut self, above: Vec<Comment>, beside: Option<String>) {
+        self.above.extend(above);
+        if let Some(comment) = beside {
+            self.add_beside(comment);
+        }
+    }
+
     /// Adds comments that stood at the end of what is inside.
     pub(super) fn add_tail(&mut self, mut comments: Vec<Comment>) {
         match self.value.filled_mut() {
@@ -153,7 +161,7 @@ impl Layout {
     }
 
     /// The texts of all comments, sorted.
-    fn comments(&self) -> Vec<&str> {
+    pub(super) fn comments(&self) -> Vec<&str> {
         let mut texts: Vec<&str> = self.rest.iter().map(|comment| comment.text.as_str()).collect();
         for document in &self.documents {
             texts.extend(document.head.iter().map(|comment| comment.text.as_str()));

@@ -101,24 +101,18 @@ fn named(mut item: Entry) -> Entry {
         Value::List(list) => Entry { value: Value::List(list), ..item },
         Value::Map(mut body) => {
             let is_name = |field: &Entry| name_of(field) == "name" && matches!(field.value, Value::Scalar(_));
-            match body.entries.iter().position(is_name) {
-                Some(at) => {
-                    let name = body.entries.remove(at);
-                    item.value = Value::Map(body);
-                    if let Value::Scalar(text) = name.value {
-                        item.key = Some(text);
-                    }
-                    item.above.extend(name.above);
-                    name.beside.into_iter().for_each(|comment| item.add_beside(comment));
+            if let Some(at) = body.entries.iter().position(is_name) {
+                let name = body.entries.remove(at);
+                if let Value::Scalar(text) = name.value {
+                    item.key = Some(text);
                 }
-                None => {
-                    // A map of one entry: the name, with the body as its value.
-                    let Some(inner) = body.entries.pop() else { return item };
-                    (item.key, item.value) = (inner.key, inner.value);
-                    item.above.extend(inner.above);
-                    inner.beside.into_iter().for_each(|comment| item.add_beside(comment));
-                    item.add_tail(body.tail);
-                }
+                item.value = Value::Map(body);
+                item.add_comments(name.above, name.beside);
+            } else if let Some(inner) = body.entries.pop() {
+                // A map of one entry: the name, with the body as its value.
+                (item.key, item.value) = (inner.key, inner.value);
+                item.add_comments(inner.above, inner.beside);
+                item.add_tail(body.tail);
             }
             item
         }
@@ -205,13 +199,11 @@ fn settle(entry: &mut Entry) {
             }
             if entry.key.is_none() {
                 hoisted.append(&mut first.above);
-                first.follows_gap &= hoisted.is_empty();
             }
         }
     }
     if let Some(comment) = hoisted.first_mut() {
         comment.follows_gap |= mem::take(&mut entry.follows_gap);
-        entry.follows_gap = false;
     }
     entry.above.append(&mut hoisted);
 }

@@ -1,11 +1,14 @@
 //! From a text to its layout. Every comment finds its place here; a text that has been read without errors as
 //! gateways is expected.
 
+mod frame;
+
+use frame::Frame;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::{
     comments::{Found, Scan},
-    layout::{Collection, Comment, Document, Entry, Layout, Scalar, Value},
+    layout::{Comment, Document, Entry, Layout, Scalar, Value},
 };
 
 /// Reads a text whose lines end in `\n`; `None` where the parser refuses it.
@@ -58,27 +61,6 @@ enum Last {
     Child,
 }
 
-/// A collection that is being read.
-struct Frame {
-    /// The entry whose value it is.
-    entry: Entry,
-    is_map: bool,
-    style: Style,
-    /// Comments with a smaller column than this do not belong to it.
-    column: usize,
-    content: Collection,
-    /// The entry whose key has been read.
-    waiting: Option<Entry>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Block,
-    Flow,
-    /// A single pair in a flow list, without brackets.
-    Pair,
-}
-
 impl Reader<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) {
         match event {
@@ -95,46 +77,62 @@ impl Reader<'_> {
                 self.end_document(false);
             }
             Event::Scalar(text, style, _, tag) => {
-                let is_quoted = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
-                let is_written = style != ScalarStyle::Plain || !text.is_empty();
-                if is_written {
-                    self.scan.seek(span);
-                    self.sort_found();
-                }
-                self.add_scalar(Scalar { text: text.into_owned(), is_quoted }, is_written);
-                if is_written {
-                    self.scan.pass_scalar(style, span);
-                    // The walk stands in a line behind a block already.
-                    let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                    self.last_line = if is_block { 0 } else { self.scan.line() };
-                }
+                let is_quoted =
+                    style != ScalarStyle::Plain || tag.as_ref().is_some_and(|tag| tag.suffix == "str");
+                let scalar = Scalar { text: text.into_owned(), is_quoted };
+                self.take_scalar(scalar, style, span, tag.is_some());
             }
-            Event::SequenceStart(..) => self.open(false, span),
-            Event::MappingStart(..) => self.open(true, span),
+            Event::SequenceStart(_, tag) => self.open(false, span, tag.is_some()),
+            Event::MappingStart(_, tag) => self.open(true, span, tag.is_some()),
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
         }
+    }
+
+    fn take_scalar(&mut self, scalar: Scalar, style: ScalarStyle, span: Span, is_tagged: bool) {
+        if style == ScalarStyle::Plain && scalar.text.is_empty() {
+            return self.add_scalar(scalar, false);
+        }
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let mut header_comment = None;
+        if is_block {
+            self.scan.seek_block(span, is_tagged);
+            header_comment = self.scan.take_header_comment();
+        } else {
+            self.scan.seek(span, is_tagged);
+        }
+        self.sort_found();
+        self.add_scalar(scalar, true);
+        if let (Some(comment), Some(entry)) = (header_comment, self.last_entry()) {
+            entry.add_beside(comment);
+        }
+        self.scan.pass_scalar(style, span);
+        // The walk stands in a line behind a block already.
+        self.last_line = if is_block { 0 } else { self.scan.line() };
     }
 
     /// Comments in the line of the last token belong to it, the others wait.
     fn sort_found(&mut self) {
         for found in self.scan.take_found() {
-            let owner =
-                if found.is_alone || found.line != self.last_line { Last::Nothing } else { self.last };
-            let frame = self.frames.last_mut();
-            let entry = match owner {
-                Last::Nothing => None,
-                Last::Document => {
-                    self.head.push(Comment::new(found.text));
-                    continue;
-                }
-                Last::Key => frame.and_then(|frame| frame.waiting.as_mut()),
-                Last::Opened => frame.map(|frame| &mut frame.entry),
-                Last::Child => frame.and_then(|frame| frame.content.entries.last_mut()),
-            };
-            match entry {
-                Some(entry) => entry.add_beside(found.text),
-                None => self.waiting.push(found),
+            if found.is_alone || found.line != self.last_line {
+                self.waiting.push(found);
+            } else if let Last::Document = self.last {
+                self.head.push(Comment::new(found.text));
+            } else if let Some(entry) = self.last_entry() {
+                entry.add_beside(found.text);
+            } else {
+                self.waiting.push(found);
             }
+        }
+    }
+
+    /// The entry that the last token belongs to.
+    fn last_entry(&mut self) -> Option<&mut Entry> {
+        let frame = self.frames.last_mut()?;
+        match self.last {
+            Last::Nothing | Last::Document => None,
+            Last::Key => frame.waiting.as_mut(),
+            Last::Opened => Some(&mut frame.entry),
+            Last::Child => frame.content.entries.last_mut(),
         }
     }
 
@@ -201,18 +199,26 @@ impl Reader<'_> {
         self.end_entry(entry);
     }
 
-    /// A new entry of the innermost collection: what waits stands above it.
+    /// A new entry of the innermost collection: what waits stands above it; of a document's first entry, only what
+    /// no blank line parts from it. No blank line stands before the first.
     fn begin_entry(&mut self, key: Option<Scalar>) -> Entry {
-        let follows_gap = self.scan.take_gap();
-        let is_first = self.frames.len() == 1
-            && self.frames.iter().all(|frame| frame.content.entries.is_empty() && frame.waiting.is_none());
-        if is_first {
-            let gaps = self.waiting.iter().skip(1).map(|found| found.follows_gap).chain([follows_gap]);
-            let count = gaps.collect::<Vec<_>>().iter().rposition(|gap| *gap).map_or(0, |last| last + 1);
-            let count = count.min(self.waiting.len());
+        let mut follows_gap = self.scan.take_gap();
+        let is_first = self
+            .frames
+            .last()
+            .is_some_and(|frame| frame.content.entries.is_empty() && frame.waiting.is_none());
+        if is_first && self.frames.len() == 1 {
+            let is_parted = |at: &usize| self.waiting.get(*at).map_or(follows_gap, |found| found.follows_gap);
+            let count = (1..=self.waiting.len()).rfind(is_parted).unwrap_or(0);
             self.head.extend(self.waiting.drain(..count).map(Comment::from));
         }
-        let above = self.waiting.drain(..).map(Comment::from).collect();
+        let mut above: Vec<Comment> = self.waiting.drain(..).map(Comment::from).collect();
+        if is_first {
+            match above.first_mut() {
+                Some(comment) => comment.follows_gap = false,
+                None => follows_gap = false,
+            }
+        }
         Entry { above, follows_gap, ..Entry::new(key, Value::default()) }
     }
 
@@ -229,68 +235,6 @@ impl Reader<'_> {
         head.extend(entry.beside.map(Comment::new));
         self.layout.documents.push(Document { head, root: entry.value });
         self.is_filled = true;
-    }
-
-    fn open(&mut self, is_map: bool, span: Span) {
-        self.scan.seek(span);
-        self.sort_found();
-        let is_inside_flow = self.frames.last().is_some_and(|frame| frame.style != Style::Block);
-        let style = match self.scan.is_at_bracket() && span.start.index() < span.end.index() {
-            true => Style::Flow,
-            false if is_inside_flow => Style::Pair,
-            false => Style::Block,
-        };
-        let mut column = self.scan.column();
-        let entry = match self.frames.last_mut() {
-            None => Entry::new(None, Value::default()),
-            Some(frame) => match frame.waiting.take() {
-                Some(mut entry) => {
-                    if style == Style::Flow {
-                        entry.above.extend(self.waiting.drain(..).map(Comment::from));
-                    }
-                    // A list that is not indented further than its key begins behind its first dash.
-                    if !is_map && !self.scan.is_at_dash() {
-                        column = frame.column + 1;
-                    }
-                    entry
-                }
-                None => self.begin_entry(None),
-            },
-        };
-        let content = Collection { is_flow: style != Style::Block, ..Collection::default() };
-        self.frames.push(Frame { entry, is_map, style, column, content, waiting: None });
-        self.last = Last::Opened;
-        if style == Style::Flow {
-            self.scan.pass(1);
-            self.last_line = self.scan.line();
-        }
-    }
-
-    fn close(&mut self, span: Span) {
-        let style = self.frames.last().map_or(Style::Pair, |frame| frame.style);
-        match style {
-            Style::Pair => {}
-            Style::Flow => self.scan.seek_end_of_flow(),
-            Style::Block => self.scan.advance(span.start.index()),
-        }
-        self.sort_found();
-        let Some(mut frame) = self.frames.pop() else { return };
-        let column = frame.column;
-        let count = match style {
-            Style::Pair => 0,
-            Style::Flow => self.waiting.len(),
-            Style::Block => {
-                let is_inside = |found: &&Found| found.column >= column && found.column > span.start.col();
-                self.waiting.iter().take_while(is_inside).count()
-            }
-        };
-        frame.content.tail.extend(self.waiting.drain(..count).map(Comment::from));
-        frame.entry.value = if frame.is_map { Value::Map(frame.content) } else { Value::List(frame.content) };
-        self.end_entry(frame.entry);
-        if style == Style::Flow {
-            self.scan.pass(1);
-            self.last_line = self.scan.line();
-        }
     }
 }
 
