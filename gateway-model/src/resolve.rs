@@ -38,8 +38,12 @@ use crate::{
 };
 
 /// Codes of the findings that compare what is declared with what is there: where nobody looked they say nothing.
-pub const ABOUT_SURROUNDINGS: &[&str] =
-    &["selector-finds-nothing", "route-without-endpoints", "external-unresolved"];
+pub const ABOUT_SURROUNDINGS: &[&str] = &[
+    "condition-without-effect",
+    "external-unresolved",
+    "route-without-endpoints",
+    "selector-finds-nothing",
+];
 
 /// What a snapshot means.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,7 @@ use gateway_model::{
     key::GatewayKey,
     plan::{self, Plan},
     resolve::{self, Resolved},
-    snapshot::{Settings, Snapshot},
+    snapshot::{External, Settings, Snapshot},
     workload::Workload,
 };
 
@@ -77,6 +77,7 @@ impl Desired {
             kept: self.kept.clone(),
             ports_in_use: in_use.map(|socket| (socket.protocol, socket.port)).collect(),
             through_uplink: node.through_uplink.clone(),
+            external: External::default(),
             addresses: addresses.into_iter().collect(),
             now: now(),
             settings: Settings::default(),

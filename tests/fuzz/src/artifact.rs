@@ -7,14 +7,15 @@ use gateway_model::{
 };
 
 use crate::{
-    condition,
+    condition, format,
     place::{FILE, assert_within},
     selector,
 };
 
 const NAMESPACE: &str = "default";
 
-/// Every mistake has its place; what is read is the same each time and with any line ends, and prints as what it is.
+/// Every mistake has its place; what is read is the same each time and with any line ends, prints as what it is, and
+/// has a normal form.
 pub(crate) fn keep_promises(text: &str) {
     let parsed = gateway::parse(FILE, text, NAMESPACE);
     assert_within(text, &parsed.findings);
@@ -30,6 +31,7 @@ pub(crate) fn keep_promises(text: &str) {
         assert_gateway_prints(gateway);
     }
     assert_documents_print(text);
+    format::assert_formats(text, &parsed);
 }
 
 fn assert_gateway_prints(gateway: &Gateway) {

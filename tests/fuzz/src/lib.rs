@@ -29,7 +29,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "acl", promises: condition::keep_acl_promises },
     Target { name: "artifact", promises: artifact::keep_promises },
     Target { name: "condition", promises: condition::keep_promises },
-    Target { name: "format", promises: format::keep_promises },
     Target { name: "rewrite", promises: rewrite::keep_promises },
     Target { name: "selector", promises: selector::keep_promises },
     Target { name: "workloads", promises: workloads::keep_promises },

@@ -14,7 +14,7 @@ fn hosts_and_ports_belong_to_the_oldest_gateway() {
         .iter()
         .map(|finding| (finding.code, finding.place.clone().unwrap().line))
         .collect();
-    assert_eq!(codes, [("port-conflict", 11)]);
+    assert_eq!(codes, [("port-conflict", 16)]);
     assert_eq!(story.resolved.gateways.len(), 2);
     let gateways = format!("{}---\n{SEED}---\n{TCP}", SEED.replace("foo-ingress", "baz"));
     story.now += 1;
