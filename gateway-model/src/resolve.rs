@@ -38,12 +38,8 @@ use crate::{
 };
 
 /// Codes of the findings that compare what is declared with what is there: where nobody looked they say nothing.
-pub const ABOUT_SURROUNDINGS: &[&str] = &[
-    "condition-without-effect",
-    "external-unresolved",
-    "route-without-endpoints",
-    "selector-finds-nothing",
-];
+pub const ABOUT_SURROUNDINGS: &[&str] =
+    &["condition-without-effect", "external-unresolved", "route-without-endpoints", "selector-finds-nothing"];
 
 /// What a snapshot means.
 #[derive(Clone, Debug, Default)]

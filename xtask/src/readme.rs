@@ -1,4 +1,4 @@
-//! README.md's exploring part, run line by line as it is written.
+//! README.md's parts that are to be typed, run line by line as they are written.
 
 use std::{fs, path::Path};
 
@@ -6,28 +6,28 @@ use anyhow::{Context, Result, ensure};
 
 use crate::exec::{command, root, show};
 
-/// The part that is run.
-const PART: &str = "## Five minutes of exploring";
+/// The parts that are run, one after the other.
+const PARTS: [&str; 2] = ["## Five minutes of exploring", "## Before anything is deployed"];
 
 /// Ends at the first command that fails, says which, and leaves nothing up.
 const PREAMBLE: &str = "set -e\n\
     trap 'echo \"README.md: $BASH_COMMAND: failed\" >&2' ERR\n\
     trap 'cargo xtask demo --stop' EXIT\n";
 
-/// Runs the commands of that part in one shell, as a reader would; the first that fails fails it. The part takes
-/// down what it puts up, and so does this when it fails midway.
+/// Runs the commands of these parts in one shell, as a reader would; the first that fails fails it. They take down
+/// what they put up, and so does this when it fails midway.
 pub fn run() -> Result<()> {
     let path = root().join("README.md");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let commands = commands(&text);
-    ensure!(commands.contains("demo --stop"), "the part {PART:?} of README.md does not end with demo --stop");
+    let commands: String = PARTS.iter().map(|part| commands(&text, part)).collect();
+    ensure!(commands.contains("demo --stop"), "README.md does not take its demo down with demo --stop");
     let script = format!("{PREAMBLE}{commands}");
     show(command(Path::new("bash")).args(["-c", &script]))
 }
 
-/// The lines of the part's `sh` blocks.
-fn commands(text: &str) -> String {
-    let part = text.split_once(PART).map_or("", |(_, part)| part);
+/// The lines of a part's `sh` blocks.
+fn commands(text: &str, part: &str) -> String {
+    let part = text.split_once(part).map_or("", |(_, part)| part);
     let part = part.split_once("\n## ").map_or(part, |(part, _)| part);
     let mut inside = false;
     let mut commands = String::new();
@@ -48,9 +48,9 @@ mod tests {
 
     #[test]
     fn only_the_shell_blocks_of_the_part_are_run() {
-        let text = format!(
-            "```sh\nno\n```\n{PART}\nno\n```sh\none\ntwo\n```\n```\nno\n```\n## Next\n```sh\nno\n```\n"
+        let text = concat!(
+            "```sh\nno\n```\n## Part\nno\n```sh\none\ntwo\n```\n```\nno\n```\n## Next\n```sh\nno\n```\n"
         );
-        assert_eq!(commands(&text), "one\ntwo\n");
+        assert_eq!(commands(text, "## Part"), "one\ntwo\n");
     }
 }
