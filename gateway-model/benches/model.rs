@@ -80,7 +80,7 @@ fn address(number: u32) -> IpAddr {
 fn routes(routes: u16, endpoints: u32) -> Vec<RingRoute> {
     let route = |index: u16| RingRoute {
         name: RouteName(format!("({index}.0.0)")),
-        weight: Weight::from_hundredths(10_000 / routes).unwrap_or(Weight::FULL),
+        weight: u64::from(10_000 / routes),
         endpoints: (0..endpoints)
             .map(|number| SocketAddr::new(address(u32::from(index) * 10_000 + number), 80))
             .collect(),
@@ -148,7 +148,7 @@ fn plans() {
         .map(|one| {
             let route = |route: &gateway_model::resolve::ResolvedRoute| RingRoute {
                 name: route.name.clone(),
-                weight: Weight::from_hundredths(1_000).unwrap_or(Weight::FULL),
+                weight: 1_000,
                 endpoints: route.endpoints.iter().map(|endpoint| endpoint.address).collect(),
             };
             one.routes.iter().map(route).collect()

@@ -8,7 +8,7 @@ use super::l4::{L4Gateway, Ring};
 use crate::{
     key::{GatewayKey, RouteName},
     resolve::{ResolvedGateway, ResolvedRoute},
-    ring::{self, RingRoute},
+    ring::{Memo, RingRoute},
     snapshot::Settings,
     weight::{self, Weight},
 };
@@ -22,12 +22,13 @@ const SEPARATOR: char = '\0';
 /// again.
 pub(super) type Rings = [Option<Arc<Input>>; 2];
 
-/// What a ring is computed from.
-#[derive(Debug, PartialEq)]
+/// What a ring was computed from, and what is worth knowing for the next one.
+#[derive(Debug)]
 pub(super) struct Input {
     size: u32,
     seed: u64,
     routes: Vec<RingRoute>,
+    memo: Memo,
 }
 
 /// Makes both rings, or takes them from what was made before.
@@ -38,15 +39,18 @@ pub(super) fn make(
 ) -> (Rings, [Ring; 2]) {
     let make = |is_v6: bool| {
         let routes = contenders(gateway, is_v6);
-        let input = Input { size: settings.ring_size, seed: settings.seed, routes };
-        let old = known.and_then(|(inputs, old)| {
-            let same = inputs[usize::from(is_v6)].as_ref().filter(|old| ***old == input)?;
-            Some((same.clone(), if is_v6 { &old.ring6 } else { &old.ring4 }.clone()))
+        let Settings { ring_size: size, seed, .. } = settings;
+        let known = known.and_then(|(inputs, old)| {
+            Some((inputs[usize::from(is_v6)].as_ref()?, if is_v6 { &old.ring6 } else { &old.ring4 }))
         });
-        old.unwrap_or_else(|| {
-            let ring = ring::assign(input.size, input.seed, &input.routes);
-            (Arc::new(input), named_by_outer(ring))
-        })
+        if let Some((input, ring)) = known
+            && (input.size, input.seed, &input.routes) == (size, seed, &routes)
+        {
+            return (input.clone(), ring.clone());
+        }
+        let mut memo = known.map(|(input, _)| input.memo.clone()).unwrap_or_default();
+        let ring = memo.assign(size, seed, &routes);
+        (Arc::new(Input { size, seed, routes, memo }), named_by_outer(ring))
     };
     let ((input4, ring4), (input6, ring6)) = (make(false), make(true));
     ([Some(input4), Some(input6)], [ring4, ring6])
@@ -62,7 +66,10 @@ fn contenders(gateway: &ResolvedGateway, is_v6: bool) -> Vec<RingRoute> {
     let lent = lend(gateway, routes.iter().map(|(_, endpoints)| !endpoints.is_empty()));
     let routes = routes.into_iter().zip(lent).filter(|(_, weight)| !weight.is_zero());
     routes
-        .map(|((route, endpoints), weight)| RingRoute { name: route.name.clone(), weight, endpoints })
+        .map(|((route, endpoints), weight)| {
+            let weight = u64::from(weight.hundredths());
+            RingRoute { name: route.name.clone(), weight, endpoints }
+        })
         .collect()
 }
 
@@ -93,22 +100,20 @@ fn chained_contenders(gateway: &ResolvedGateway, is_v6: bool) -> Vec<RingRoute> 
     let ways: Vec<Rc<Vec<Leaf>>> =
         gateway.routes.iter().map(|route| leaves_of_route(gateway, route, is_v6, &mut known)).collect();
     let shares = lend(gateway, ways.iter().map(|leaves| !leaves.is_empty()));
-    let mut contenders: Vec<(RouteName, u64, Rc<Vec<SocketAddr>>)> = Vec::new();
+    let mut contenders = Vec::new();
     for ((route, leaves), share) in gateway.routes.iter().zip(ways).zip(shares) {
         for (leaf, share) in leaves.iter().zip(divide(share, &leaves)) {
             let name = match route.chained {
                 Some(_) => format!("{}{SEPARATOR}{}{SEPARATOR}{}", route.name, leaf.gateway.name, leaf.route),
                 None => route.name.0.clone(),
             };
-            contenders.push((RouteName(name), share, leaf.endpoints.clone()));
+            if share > 0 {
+                let (name, endpoints) = (RouteName(name), leaf.endpoints.to_vec());
+                contenders.push(RingRoute { name, weight: share, endpoints });
+            }
         }
     }
-    let shares: Vec<u64> = contenders.iter().map(|(_, share, _)| *share).collect();
-    let contenders = contenders.into_iter().zip(weight::apportion(Weight::FULL, &shares));
     contenders
-        .filter(|(_, weight)| !weight.is_zero())
-        .map(|((name, _, endpoints), weight)| RingRoute { name, weight, endpoints: endpoints.to_vec() })
-        .collect()
 }
 
 /// What a route's part of [`WHOLE`] leaves for each of its leaves.

@@ -1,0 +1,182 @@
+//! Who may have which slot where contenders are many: those who ask for it early.
+
+use std::ops::Range;
+
+use super::race::Race;
+
+/// How many slots a contender that may have this one asks for before it, and who he is: 16 bits each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u32);
+
+impl Ticket {
+    fn new(contender: u32, rank: u16) -> Self {
+        Self(u32::from(rank) << 16 | contender)
+    }
+
+    /// The contender.
+    pub(super) fn contender(self) -> u32 {
+        self.0 & 0xffff
+    }
+
+    /// The rank of the slot in his order.
+    pub(super) fn rank(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+}
+
+/// Tickets by slot, by rank. A contender has them for the first slots that he asks for, for as many as make a given
+/// number per slot; a slot that nobody asked for has tickets of everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tickets {
+    all: Vec<Ticket>,
+    /// Where each slot's begin; one more than there are slots.
+    starts: Vec<u32>,
+    /// Ranks below this have tickets.
+    depth: u32,
+    /// Slots that nobody asked for.
+    lonely: Vec<u32>,
+    /// The index of each slot of the ring, or [`ABSENT`]; empty if all slots are there.
+    index: Vec<u32>,
+}
+
+const ABSENT: u32 = u32::MAX;
+
+impl Tickets {
+    /// Gives out about `per_slot` tickets for each of `slots`.
+    pub(super) fn collect(race: &Race, slots: &[u32], per_slot: u32) -> Self {
+        let mut index = Vec::new();
+        if slots.len() < race.size() as usize {
+            index.resize(race.size() as usize, ABSENT);
+            for (slot, at) in slots.iter().zip(0..) {
+                index[*slot as usize] = at;
+            }
+        }
+        let depth = Self::depth(race, per_slot);
+        let empty =
+            Self { all: Vec::new(), starts: vec![0; slots.len() + 1], depth: 0, lonely: Vec::new(), index };
+        let nobody_yet = vec![None; race.len()];
+        empty.change(race, slots, &nobody_yet, &[], depth).0
+    }
+
+    /// How many of his first slots a contender gets a ticket for, so that there are about `per_slot` for each.
+    pub(super) fn depth(race: &Race, per_slot: u32) -> u32 {
+        let ranks = (u64::from(per_slot) * u64::from(race.size())).div_ceil(race.len() as u64);
+        ranks.min(u64::from(race.size())) as u32
+    }
+
+    /// The tickets of a slot.
+    pub(super) fn of(&self, index: u32) -> &[Ticket] {
+        &self.all[self.starts[index as usize] as usize..self.starts[index as usize + 1] as usize]
+    }
+
+    /// Shows the slots that a contender has tickets for, with their ranks.
+    pub(super) fn held_by(&self, race: &Race, slots: &[u32], who: u32, mut show: impl FnMut(u32, u16)) {
+        self.early(race, slots, who, 0..self.depth, &mut show);
+        for index in &self.lonely {
+            show(*index, race.rank(who as usize, slots[*index as usize]));
+        }
+    }
+
+    /// Shows slots of these ranks, on the shorter way.
+    fn early(
+        &self,
+        race: &Race,
+        slots: &[u32],
+        who: u32,
+        ranks: Range<u32>,
+        show: &mut impl FnMut(u32, u16),
+    ) {
+        if ranks.len() > slots.len() {
+            for (slot, index) in slots.iter().zip(0..) {
+                let rank = race.rank(who as usize, *slot);
+                if ranks.contains(&u32::from(rank)) {
+                    show(index, rank);
+                }
+            }
+        } else {
+            for rank in ranks {
+                let slot = race.slot(who as usize, rank);
+                let index = self.index.get(slot as usize).copied().unwrap_or(slot);
+                if index != ABSENT {
+                    show(index, rank as u16);
+                }
+            }
+        }
+    }
+
+    /// The tickets after contenders have come and gone, with the slots that have new ones. `before` says who each
+    /// contender was, `now` who each one of before is.
+    pub(super) fn change(
+        mut self,
+        race: &Race,
+        slots: &[u32],
+        before: &[Option<u32>],
+        now: &[Option<u32>],
+        depth: u32,
+    ) -> (Self, Vec<u32>) {
+        let (fresh, starts) = self.fresh(race, slots, before, depth);
+        let mut all = Vec::with_capacity(self.all.len() + fresh.len());
+        let mut ends = Vec::with_capacity(slots.len() + 1);
+        let (mut lonely, mut renewed) = (Vec::new(), Vec::new());
+        let mut was_lonely = std::mem::take(&mut self.lonely).into_iter().peekable();
+        ends.push(0);
+        for (slot, index) in slots.iter().zip(0..) {
+            let begin = all.len();
+            if was_lonely.next_if_eq(&index).is_none() {
+                let kept = self.of(index).iter().filter(|ticket| u32::from(ticket.rank()) < depth);
+                all.extend(kept.filter_map(|ticket| {
+                    Some(Ticket::new(now[ticket.contender() as usize]?, ticket.rank()))
+                }));
+            }
+            let new = &fresh[starts[index as usize] as usize..starts[index as usize + 1] as usize];
+            if !new.is_empty() {
+                all.extend_from_slice(new);
+                all[begin..].sort_unstable();
+            }
+            if all.len() == begin {
+                lonely.push(index);
+                all.extend((0..race.len()).map(|who| Ticket::new(who as u32, race.rank(who, *slot))));
+                all[begin..].sort_unstable();
+            }
+            if !new.is_empty() || lonely.last() == Some(&index) {
+                renewed.push(index);
+            }
+            ends.push(all.len() as u32);
+        }
+        (Self { all, starts: ends, depth, lonely, index: self.index }, renewed)
+    }
+
+    /// Tickets of new contenders, and of all for ranks that had none before: by slot, and where each slot's begin.
+    fn fresh(
+        &self,
+        race: &Race,
+        slots: &[u32],
+        before: &[Option<u32>],
+        depth: u32,
+    ) -> (Vec<Ticket>, Vec<u32>) {
+        let mut found: Vec<(u32, Ticket)> = Vec::new();
+        let mut starts = vec![0_u32; slots.len() + 1];
+        for (before, who) in before.iter().zip(0..) {
+            let from = if before.is_some() { self.depth.min(depth) } else { 0 };
+            self.early(race, slots, who, from..depth, &mut |index, rank| {
+                starts[index as usize + 1] += 1;
+                found.push((index, Ticket::new(who, rank)));
+            });
+        }
+        for index in 1..starts.len() {
+            starts[index] += starts[index - 1];
+        }
+        let mut next = starts.clone();
+        let mut all = vec![Ticket(0); found.len()];
+        for (index, ticket) in found {
+            all[next[index as usize] as usize] = ticket;
+            next[index as usize] += 1;
+        }
+        (all, starts)
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        4 * (self.all.capacity() + self.starts.capacity() + self.lonely.capacity() + self.index.capacity())
+    }
+}
