@@ -1,0 +1,138 @@
+//! Artifacts of the page: what is wrong with them, what their routes get, and who takes a request.
+
+use std::collections::BTreeMap;
+
+use gateway_model::{
+    finding::Finding,
+    gateway::{self, Gateway},
+    resolve::{Resolved, resolve},
+    snapshot::Snapshot,
+    sticky::{By, Keep},
+    weight::Weight,
+    workload::{self, Workload},
+};
+
+use super::{
+    page::{self, Block},
+    request::Asked,
+};
+
+/// The workloads of the page.
+pub fn workloads() -> Vec<Workload> {
+    let [block] = page::blocks("yaml workloads").try_into().expect("one list of workloads");
+    let parsed = workload::parse("page", &block.text, "default");
+    assert!(parsed.findings.is_empty(), "{:?}", parsed.findings);
+    parsed.workloads
+}
+
+/// What gateways mean that have just been declared.
+pub fn resolved(gateways: Vec<Gateway>, workloads: Vec<Workload>) -> Resolved {
+    resolve(&Snapshot { gateways, workloads, now: 1_800_000_000, ..Snapshot::default() })
+}
+
+/// The documents of a block, each with what is said of it.
+fn documents(block: &Block) -> Vec<(String, Vec<(String, String)>)> {
+    let documents = format!("\n{}", block.text);
+    let documents = documents
+        .split("\n---\n")
+        .map(|text| (text.to_owned(), text.lines().filter_map(page::claim).collect()));
+    documents.collect()
+}
+
+#[test]
+fn artifacts_have_the_findings_that_the_page_says() {
+    for block in page::blocks("yaml") {
+        let parsed = gateway::parse("page", &block.text, "default");
+        let claims = block.text.lines().filter_map(page::claim);
+        let expected: Vec<String> =
+            claims.filter(|(word, _)| word == "expect").map(|(_, rest)| rest).collect();
+        let describe = |finding: &Finding| {
+            let place = finding.place.as_ref().unwrap_or_else(|| panic!("no place: {finding}"));
+            format!("{}:{} {}", place.line, place.column, finding.code)
+        };
+        let found: Vec<String> = parsed.findings.iter().map(describe).collect();
+        assert_eq!(found, expected, "the block at line {}: {:#?}", block.line, parsed.findings);
+        assert!(!parsed.gateways.is_empty() || !expected.is_empty(), "line {} has no gateway", block.line);
+    }
+}
+
+#[test]
+fn routes_have_the_shares_and_take_the_requests_that_the_page_says() {
+    for block in page::blocks("yaml") {
+        for (text, claims) in documents(&block) {
+            let gateways = gateway::parse("page", &text, "default").gateways;
+            let resolved = resolved(gateways, workloads());
+            for (word, rest) in claims {
+                let what = format!("the block at line {}: {text}", block.line);
+                let gateway = || resolved.gateways.first().unwrap_or_else(|| panic!("{what}"));
+                match word.as_str() {
+                    "shares" => {
+                        let routes = &gateway().routes;
+                        let shares = routes.iter().map(|route| (route.name.to_string(), parts(route.weight)));
+                        assert_eq!(shares.collect::<BTreeMap<_, _>>(), expected_shares(&rest), "{what}");
+                    }
+                    "takes" => {
+                        let (request, expected) = rest.split_once(" -> ").expect("a request and shares");
+                        let shares = shares_of(gateway(), &Asked::parse(request));
+                        assert_eq!(shares, expected_shares(expected), "{request}: {what}");
+                    }
+                    "expect" => {}
+                    _ => panic!("nobody checks `{word}: {rest}`"),
+                }
+            }
+        }
+    }
+}
+
+/// In 1/10,000 of 0.01 %.
+fn parts(weight: Weight) -> u64 {
+    u64::from(weight.hundredths()) * 10_000
+}
+
+fn expected_shares(text: &str) -> BTreeMap<String, u64> {
+    let share = |share: &str| {
+        let (name, weight) = share.rsplit_once('=').unwrap_or_else(|| panic!("{share}: no share"));
+        (name.to_owned(), parts(weight.parse().unwrap_or_else(|error| panic!("{share}: {error}"))))
+    };
+    text.split(' ').map(share).collect()
+}
+
+/// s + (1 - s)·w for the route of the first condition that matches, w for all others; those above 0.
+fn shares_of(gateway: &gateway_model::resolve::ResolvedGateway, request: &Asked) -> BTreeMap<String, u64> {
+    let matching = gateway.order.iter().find(|index| {
+        gateway.routes[**index].condition.as_ref().is_some_and(|condition| condition.matches(request))
+    });
+    let strength = matching.map_or(Weight::ZERO, |index| gateway.routes[*index].strength);
+    let left = u64::from(10_000 - strength.hundredths());
+    let shares = gateway.routes.iter().enumerate().map(|(index, route)| {
+        let captured = if matching == Some(&index) { parts(strength) } else { 0 };
+        (route.name.to_string(), captured + left * u64::from(route.lent.hundredths()))
+    });
+    shares.filter(|(_, share)| *share > 0).collect()
+}
+
+#[test]
+fn every_form_of_routes_ports_and_stickiness_is_shown() {
+    let blocks = page::blocks("yaml");
+    let gateways: Vec<Gateway> =
+        blocks.iter().flat_map(|block| gateway::parse("page", &block.text, "default").gateways).collect();
+    let routes = || gateways.iter().flat_map(|gateway| &gateway.routes);
+    assert!(routes().any(|route| route.name.is_group()));
+    assert!(routes().any(|route| route.external().is_some_and(|(host, _)| host.contains(':'))));
+    let plain = || routes().filter(|route| !route.name.is_group() && route.external().is_none());
+    assert!(plain().any(|route| route.selector.is_some()) && plain().any(|route| route.selector.is_none()));
+    for balance in ["roundrobin", "leastconn", "random", "p2c", "maglev"] {
+        assert!(blocks.iter().any(|block| block.text.contains(&format!("balance: {balance}"))), "{balance}");
+    }
+    for kind in ["http", "https", "tcp", "udp", "tls"] {
+        let is_shown = |gateway: &Gateway| gateway.port.is_some_and(|port| port.kind.name() == kind);
+        assert!(gateways.iter().any(is_shown), "{kind}");
+    }
+    let sticky: Vec<_> = gateways.iter().filter_map(|gateway| gateway.sticky.as_ref()).collect();
+    for keep in [Keep::Route, Keep::Instance] {
+        assert!(sticky.iter().any(|sticky| sticky.keep == keep && sticky.by == By::Cookie), "{keep:?}");
+    }
+    assert!(sticky.iter().any(|sticky| sticky.by == By::Client));
+    assert!(sticky.iter().any(|sticky| matches!(sticky.by, By::Header(_))));
+    assert!(sticky.iter().any(|sticky| matches!(sticky.by, By::Claim(_))));
+}
