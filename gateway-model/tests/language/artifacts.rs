@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use gateway_model::{
-    finding::Finding,
+    explain::explain,
+    finding::{self, Finding},
     gateway::{self, Gateway},
     resolve::{Resolved, resolve},
     snapshot::Snapshot,
@@ -14,7 +15,7 @@ use gateway_model::{
 
 use super::{
     page::{self, Block},
-    request::Asked,
+    request,
 };
 
 /// The workloads of the page.
@@ -41,8 +42,13 @@ fn documents(block: &Block) -> Vec<(String, Vec<(String, String)>)> {
 
 #[test]
 fn artifacts_have_the_findings_that_the_page_says() {
+    let mut wrong = Vec::new();
     for block in page::blocks("yaml") {
         let parsed = gateway::parse("page", &block.text, "default");
+        let is_read = !parsed.gateways.is_empty();
+        let mut findings = parsed.findings;
+        findings.extend(resolved(parsed.gateways, workloads()).findings);
+        finding::sort(&mut findings);
         let claims = block.text.lines().filter_map(page::claim);
         let expected: Vec<String> =
             claims.filter(|(word, _)| word == "expect").map(|(_, rest)| rest).collect();
@@ -50,10 +56,18 @@ fn artifacts_have_the_findings_that_the_page_says() {
             let place = finding.place.as_ref().unwrap_or_else(|| panic!("no place: {finding}"));
             format!("{}:{} {}", place.line, place.column, finding.code)
         };
-        let found: Vec<String> = parsed.findings.iter().map(describe).collect();
-        assert_eq!(found, expected, "the block at line {}: {:#?}", block.line, parsed.findings);
-        assert!(!parsed.gateways.is_empty() || !expected.is_empty(), "line {} has no gateway", block.line);
+        let found: Vec<String> = findings.iter().map(describe).collect();
+        if found != expected {
+            let messages: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            wrong.push(format!(
+                "block at line {}: {found:?} instead of {expected:?}\n{}",
+                block.line,
+                messages.join("\n")
+            ));
+        }
+        assert!(is_read || !expected.is_empty(), "the block at line {} has no gateway", block.line);
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]
@@ -68,12 +82,16 @@ fn routes_have_the_shares_and_take_the_requests_that_the_page_says() {
                 match word.as_str() {
                     "shares" => {
                         let routes = &gateway().routes;
-                        let shares = routes.iter().map(|route| (route.name.to_string(), parts(route.weight)));
+                        let shares = routes.iter().map(|route| (route.name.to_string(), route.weight));
                         assert_eq!(shares.collect::<BTreeMap<_, _>>(), expected_shares(&rest), "{what}");
                     }
                     "takes" => {
                         let (request, expected) = rest.split_once(" -> ").expect("a request and shares");
-                        let shares = shares_of(gateway(), &Asked::parse(request));
+                        let explained = explain(&resolved, &request::parse(request), None);
+                        let shares = explained.shares.0.iter().filter(|(_, share)| *share > 0.0);
+                        let shares: BTreeMap<String, Weight> = shares
+                            .map(|(name, share)| (name.to_string(), format!("{share}%").parse().unwrap()))
+                            .collect();
                         assert_eq!(shares, expected_shares(expected), "{request}: {what}");
                     }
                     "expect" => {}
@@ -84,31 +102,12 @@ fn routes_have_the_shares_and_take_the_requests_that_the_page_says() {
     }
 }
 
-/// In 1/10,000 of 0.01 %.
-fn parts(weight: Weight) -> u64 {
-    u64::from(weight.hundredths()) * 10_000
-}
-
-fn expected_shares(text: &str) -> BTreeMap<String, u64> {
+fn expected_shares(text: &str) -> BTreeMap<String, Weight> {
     let share = |share: &str| {
         let (name, weight) = share.rsplit_once('=').unwrap_or_else(|| panic!("{share}: no share"));
-        (name.to_owned(), parts(weight.parse().unwrap_or_else(|error| panic!("{share}: {error}"))))
+        (name.to_owned(), weight.parse().unwrap_or_else(|error| panic!("{share}: {error}")))
     };
     text.split(' ').map(share).collect()
-}
-
-/// s + (1 - s)·w for the route of the first condition that matches, w for all others; those above 0.
-fn shares_of(gateway: &gateway_model::resolve::ResolvedGateway, request: &Asked) -> BTreeMap<String, u64> {
-    let matching = gateway.order.iter().find(|index| {
-        gateway.routes[**index].condition.as_ref().is_some_and(|condition| condition.matches(request))
-    });
-    let strength = matching.map_or(Weight::ZERO, |index| gateway.routes[*index].strength);
-    let left = u64::from(10_000 - strength.hundredths());
-    let shares = gateway.routes.iter().enumerate().map(|(index, route)| {
-        let captured = if matching == Some(&index) { parts(strength) } else { 0 };
-        (route.name.to_string(), captured + left * u64::from(route.lent.hundredths()))
-    });
-    shares.filter(|(_, share)| *share > 0).collect()
 }
 
 #[test]

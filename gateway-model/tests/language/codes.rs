@@ -106,26 +106,29 @@ fn a_finding_looks_as_the_page_shows() {
         let findings = gateway::parse("foo-ingress.yaml", &artifact.text, "default").findings;
         let [finding] = findings.as_slice() else { panic!("one finding: {findings:?}") };
         let place = finding.place.as_ref().expect("a place");
+        let gateway = finding.gateway.as_ref().expect("a gateway");
         if block.info == "json finding" {
             let shown: serde_json::Value = serde_json::from_str(&block.text).expect("JSON");
             let expected = serde_json::json!({
                 "code": finding.code, "severity": finding.severity, "file": place.file, "line": place.line,
-                "column": place.column, "message": finding.message, "advice": finding.advice,
+                "column": place.column, "length": place.length, "gateway": gateway.to_string(),
+                "message": finding.message, "advice": finding.advice,
             });
             assert_eq!(shown, expected);
         } else {
             let line = artifact.text.lines().nth(place.line as usize - 1).expect("the line is there");
             let mark =
                 format!("{}{}", " ".repeat(place.column as usize - 1), "^".repeat(place.length as usize));
-            for part in [
-                &format!("error[{}]: {}\n", finding.code, finding.message),
-                &format!("--> {place}\n"),
-                &format!("{} | {line}\n", place.line),
-                &format!("  | {mark}\n"),
-                &format!("help: {}\n", finding.advice),
-            ] {
-                assert!(block.text.contains(part), "{part}");
-            }
+            let expected = [
+                format!("error[{}]: gateway {}: {}", finding.code, gateway.name, finding.message),
+                format!(" --> {place}"),
+                "  |".to_owned(),
+                format!("{} | {line}", place.line),
+                format!("  | {mark}"),
+                "  |".to_owned(),
+                format!("  = help: {}", finding.advice),
+            ];
+            assert_eq!(block.text.lines().collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -11,8 +11,7 @@ use gateway_model::{
 
 use super::{
     artifacts::{resolved, workloads},
-    page,
-    request::Asked,
+    page, request,
 };
 
 /// Subjects of conditions, and the comparisons that each takes.
@@ -103,7 +102,7 @@ fn conditions_are_met_as_the_page_says() {
             for (word, met) in [("yes", true), ("no", false)] {
                 for request in example.said(word) {
                     assert_eq!(
-                        condition.matches(&Asked::parse(request)),
+                        condition.matches(&request::parse(request)),
                         met,
                         "line {line}: {text}: {request}"
                     );

@@ -137,8 +137,9 @@ fn special(words: &str, text: &str, at: usize) -> Option<usize> {
     if let Some(excluded) = words.strip_prefix("a character other than ") {
         return one(!listed(excluded, first));
     }
-    if let Some(ends) = words.strip_prefix("characters up to a blank or one of ") {
+    if let Some(ends) = words.strip_prefix("characters up to a blank") {
         let (ends, wrong_first) = ends.split_once(", the first none of ").unwrap_or((ends, ""));
+        let ends = ends.strip_prefix(" or one of ").unwrap_or_default();
         let length = rest.find(|c: char| c.is_whitespace() || listed(ends, c)).unwrap_or(rest.len());
         return (length > 0 && !listed(wrong_first, first)).then_some(at + length);
     }

@@ -1,12 +1,17 @@
 //! The page's grammars and the parsers accept the same texts: the examples, and thousands of changed ones.
 
-use gateway_model::{condition::Condition, expression::SyntaxError, selector::Selector};
+use gateway_model::{
+    condition::Condition,
+    expression::SyntaxError,
+    rewrite::{self, Rewrite, RewriteKind},
+    selector::Selector,
+};
 
-use super::{grammar::Grammar, page};
+use super::{grammar::Grammar, page, request};
 
 /// What parsers expect where a text is one of the grammar and its values are wrong: numbers, addresses, regular
 /// expressions, lengths.
-const BEYOND_GRAMMAR: [&str; 8] = [
+const BEYOND_GRAMMAR: [&str; 17] = [
     "a regular expression that compiles",
     "at most ",
     "a number from 0",
@@ -15,6 +20,15 @@ const BEYOND_GRAMMAR: [&str; 8] = [
     "the name of a ",
     "a name",
     "no -m flag",
+    "regular expressions that are smaller",
+    "a path",
+    "a host name",
+    "a fixed text",
+    "a port",
+    "one slash",
+    "letters, digits",
+    "% and two",
+    "labels of",
 ];
 /// Changed texts that are tried for each example.
 const CHANGES: usize = 100;
@@ -28,6 +42,17 @@ fn condition(text: &str) -> Verdict {
 
 fn selector(text: &str) -> Verdict {
     Selector::parse(text).map(drop)
+}
+
+/// `path: /new if Path is /old`: kind and text.
+fn kind_of(line: &str) -> (RewriteKind, &str) {
+    let (kind, text) = line.split_once(": ").expect("a kind before the text");
+    match kind {
+        "path" => (RewriteKind::Path, text),
+        "prefix" => (RewriteKind::Prefix, text),
+        "host" => (RewriteKind::Host, text),
+        other => panic!("`{other}` is no rewrite"),
+    }
 }
 
 fn texts(info: &str) -> Vec<String> {
@@ -99,13 +124,13 @@ fn is_glued(grammar: &Grammar, text: &str) -> bool {
     grammar.words().into_iter().any(is_glued)
 }
 
-fn assert_agree(grammar: &Grammar, parse: fn(&str) -> Verdict, texts: &[String]) {
+fn assert_agree(grammar: &Grammar, rule: &str, parse: impl Fn(&str) -> Verdict, texts: &[String]) {
     assert_eq!(grammar.unknown_names(), Vec::<String>::new());
     let words: Vec<String> = texts.iter().flat_map(|text| split(text)).collect();
     let mut changes = Changes { random: 7, words };
     let (mut right, mut wrong) = (0, Vec::new());
     let mut compare = |text: &str| {
-        let accepted = grammar.accepts("expression", text);
+        let accepted = grammar.accepts(rule, text);
         match parse(text) {
             Ok(()) if accepted => right += 1,
             Ok(()) if is_glued(grammar, text) => {}
@@ -130,10 +155,51 @@ fn assert_agree(grammar: &Grammar, parse: fn(&str) -> Verdict, texts: &[String])
 
 #[test]
 fn the_grammar_of_conditions_is_that_of_the_parser() {
-    assert_agree(&Grammar::of_page(&["boolean", "condition"]), condition, &texts("condition"));
+    assert_agree(&Grammar::of_page(&["boolean", "condition"]), "expression", condition, &texts("condition"));
 }
 
 #[test]
 fn the_grammar_of_selectors_is_that_of_the_parser() {
-    assert_agree(&Grammar::of_page(&["boolean", "selector"]), selector, &texts("selector"));
+    assert_agree(&Grammar::of_page(&["boolean", "selector"]), "expression", selector, &texts("selector"));
+}
+
+#[test]
+fn the_grammar_of_rewrites_is_that_of_the_parser() {
+    let grammar = Grammar::of_page(&["boolean", "condition", "rewrite"]);
+    for (rule, kind) in
+        [("path", RewriteKind::Path), ("prefix", RewriteKind::Prefix), ("host", RewriteKind::Host)]
+    {
+        let lines = texts("rewrite");
+        let own = lines.iter().map(|line| kind_of(line)).filter(|(own, _)| *own == kind);
+        let texts: Vec<String> = own.map(|(_, text)| text.to_owned()).collect();
+        assert_agree(&grammar, rule, |text| Rewrite::parse(kind, text).map(drop), &texts);
+    }
+}
+
+#[test]
+fn requests_are_rewritten_as_the_page_says() {
+    for example in page::examples("rewrite") {
+        example.assert_words(&["", "wrong"]);
+        for (line, text) in &example.texts {
+            let (kind, text) = kind_of(text);
+            let rewrite = match Rewrite::parse(kind, text) {
+                Ok(rewrite) => rewrite,
+                Err(error) => {
+                    let wrong: Vec<&str> = example.said("wrong").collect();
+                    assert_eq!(wrong, [error.column.to_string()], "line {line}: {text}: {error}");
+                    continue;
+                }
+            };
+            assert_eq!(example.said("wrong").next(), None, "line {line}: {text} parses");
+            for claim in example.said("") {
+                let (request, expected) = claim.split_once(" -> ").expect("a request and a URL");
+                let asked = request::parse(request);
+                let rewritten = rewrite::apply(std::slice::from_ref(&rewrite), &asked);
+                let path = rewritten.path.map_or_else(|| asked.path.clone(), |path| path.to_string());
+                let query = if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
+                let url = format!("http://{}{path}{query}", rewritten.host.unwrap_or(&asked.host));
+                assert_eq!(url, expected, "line {line}: {text}: {request}");
+            }
+        }
+    }
 }

@@ -2,52 +2,39 @@
 
 use std::net::IpAddr;
 
-use gateway_model::matching::Request;
+use gateway_model::explain::Asked;
 
-/// A request.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    method: String,
-    host: String,
-    path: String,
-    query: String,
-    headers: Vec<(String, String)>,
-    client: IpAddr,
-    sni: String,
-}
-
-impl Asked {
-    /// Reads one.
-    pub fn parse(text: &str) -> Self {
-        let mut words = words(text).into_iter();
-        let method = words.next().expect("a method");
-        let url = words.next().unwrap_or_else(|| panic!("{text}: no URL"));
-        let (_, rest) = url.split_once("://").unwrap_or_else(|| panic!("{text}: {url} is no URL"));
-        let (host, target) = rest.split_at(rest.find('/').unwrap_or_else(|| panic!("{text}: no path")));
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let mut asked = Self {
-            method,
-            host: host.to_owned(),
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: Vec::new(),
-            client: IpAddr::from([192, 0, 2, 7]),
-            sni: String::new(),
-        };
-        while let Some(option) = words.next() {
-            let value = words.next().unwrap_or_else(|| panic!("{text}: {option} of what?"));
-            match option.as_str() {
-                "-H" => {
-                    let (name, value) = value.split_once(": ").expect("a header is `name: value`");
-                    asked.headers.push((name.to_owned(), value.to_owned()));
-                }
-                "--from" => asked.client = value.parse().expect("an address"),
-                "--sni" => asked.sni = value,
-                other => panic!("{text}: {other} is no option of a request"),
+/// Reads a request; its host keeps the port that is written.
+pub fn parse(text: &str) -> Asked {
+    let mut words = words(text).into_iter();
+    let method = words.next().expect("a method");
+    let url = words.next().unwrap_or_else(|| panic!("{text}: no URL"));
+    let (_, rest) = url.split_once("://").unwrap_or_else(|| panic!("{text}: {url} is no URL"));
+    let (host, target) = rest.split_at(rest.find('/').unwrap_or_else(|| panic!("{text}: no path")));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut asked = Asked {
+        method,
+        host: host.to_owned(),
+        port: 80,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: Vec::new(),
+        client: IpAddr::from([192, 0, 2, 7]),
+        sni: String::new(),
+    };
+    while let Some(option) = words.next() {
+        let value = words.next().unwrap_or_else(|| panic!("{text}: {option} of what?"));
+        match option.as_str() {
+            "-H" => {
+                let (name, value) = value.split_once(": ").expect("a header is `name: value`");
+                asked.headers.push((name.to_owned(), value.to_owned()));
             }
+            "--from" => asked.client = value.parse().expect("an address"),
+            "--sni" => asked.sni = value,
+            other => panic!("{text}: {other} is no option of a request"),
         }
-        asked
     }
+    asked
 }
 
 /// Words with blanks between them; a quote at a word's beginning lasts until one before a blank or the end.
@@ -66,34 +53,4 @@ fn words(text: &str) -> Vec<String> {
         rest = after.trim_start();
     }
     words
-}
-
-impl Request for Asked {
-    fn method(&self) -> &str {
-        &self.method
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn path(&self) -> &str {
-        &self.path
-    }
-
-    fn query(&self) -> &str {
-        &self.query
-    }
-
-    fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        self.headers.iter().any(|(own, value)| own.eq_ignore_ascii_case(name) && test(value.as_bytes()))
-    }
-
-    fn client(&self) -> IpAddr {
-        self.client
-    }
-
-    fn sni(&self) -> &str {
-        &self.sni
-    }
 }
