@@ -14,7 +14,7 @@ use gateway_model::{
 };
 
 use super::{
-    page::{self, Block},
+    page::{self, Block, Example},
     request,
 };
 
@@ -32,11 +32,12 @@ pub fn resolved(gateways: Vec<Gateway>, workloads: Vec<Workload>) -> Resolved {
 }
 
 /// The documents of a block, each with what is said of it.
-fn documents(block: &Block) -> Vec<(String, Vec<(String, String)>)> {
+fn documents(block: &Block) -> Vec<Example> {
     let documents = format!("\n{}", block.text);
-    let documents = documents
-        .split("\n---\n")
-        .map(|text| (text.to_owned(), text.lines().filter_map(page::claim).collect()));
+    let documents = documents.split("\n---\n").map(|text| Example {
+        texts: vec![(block.line, text.to_owned())],
+        claims: text.lines().filter_map(page::claim).collect(),
+    });
     documents.collect()
 }
 
@@ -72,32 +73,22 @@ fn artifacts_have_the_findings_that_the_page_says() {
 
 #[test]
 fn routes_have_the_shares_and_take_the_requests_that_the_page_says() {
-    for block in page::blocks("yaml") {
-        for (text, claims) in documents(&block) {
-            let gateways = gateway::parse("page", &text, "default").gateways;
-            let resolved = resolved(gateways, workloads());
-            for (word, rest) in claims {
-                let what = format!("the block at line {}: {text}", block.line);
-                let gateway = || resolved.gateways.first().unwrap_or_else(|| panic!("{what}"));
-                match word.as_str() {
-                    "shares" => {
-                        let routes = &gateway().routes;
-                        let shares = routes.iter().map(|route| (route.name.to_string(), route.weight));
-                        assert_eq!(shares.collect::<BTreeMap<_, _>>(), expected_shares(&rest), "{what}");
-                    }
-                    "takes" => {
-                        let (request, expected) = rest.split_once(" -> ").expect("a request and shares");
-                        let explained = explain(&resolved, &request::parse(request), None);
-                        let shares = explained.shares.0.iter().filter(|(_, share)| *share > 0.0);
-                        let shares: BTreeMap<String, Weight> = shares
-                            .map(|(name, share)| (name.to_string(), format!("{share}%").parse().unwrap()))
-                            .collect();
-                        assert_eq!(shares, expected_shares(expected), "{request}: {what}");
-                    }
-                    "expect" => {}
-                    _ => panic!("nobody checks `{word}: {rest}`"),
-                }
-            }
+    for example in page::blocks("yaml").iter().flat_map(documents) {
+        example.assert_words(&["shares", "takes", "expect"]);
+        let (line, text) = &example.texts[0];
+        let what = format!("the block at line {line}: {text}");
+        let resolved = resolved(gateway::parse("page", text, "default").gateways, workloads());
+        if let Some(expected) = example.said("shares").next() {
+            let gateway = resolved.gateways.first().unwrap_or_else(|| panic!("{what}"));
+            let shares = gateway.routes.iter().map(|route| (route.name.to_string(), route.weight));
+            assert_eq!(shares.collect::<BTreeMap<_, _>>(), expected_shares(expected), "{what}");
+        }
+        for takes in example.said("takes") {
+            let (request, expected) = takes.split_once(" -> ").expect("a request and shares");
+            let shares = explain(&resolved, &request::parse(request), None).shares.0;
+            let shares = shares.into_iter().filter(|(_, share)| *share > 0.0);
+            let shares = shares.map(|(name, share)| (name.to_string(), format!("{share}%").parse().unwrap()));
+            assert_eq!(shares.collect::<BTreeMap<_, _>>(), expected_shares(expected), "{request}: {what}");
         }
     }
 }

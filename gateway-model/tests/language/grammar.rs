@@ -50,18 +50,18 @@ impl Grammar {
 
     /// Names that are used and not described.
     pub fn unknown_names(&self) -> Vec<&str> {
-        let names = self.parts().into_iter().filter_map(|part| match part {
-            Rule::Name(name) => Some(name.as_str()).filter(|name| !self.0.contains_key(*name)),
-            _ => None,
+        let names = self.parts().into_iter().filter_map(|part| {
+            let Rule::Name(name) = part else { return None };
+            Some(name.as_str()).filter(|name| !self.0.contains_key(*name))
         });
         names.collect()
     }
 
-    /// Its words, letters last.
+    /// Its words: texts that end with a letter.
     pub fn words(&self) -> Vec<&str> {
-        let words = self.parts().into_iter().filter_map(|part| match part {
-            Rule::Literal(text, _) => Some(text.as_str()).filter(|text| ends_with_letter(text)),
-            _ => None,
+        let words = self.parts().into_iter().filter_map(|part| {
+            let Rule::Literal(text, _) = part else { return None };
+            Some(text.as_str()).filter(|text| ends_with_letter(text))
         });
         words.collect()
     }
@@ -86,7 +86,7 @@ impl Grammar {
         match rule {
             Rule::Choice(parts) => parts.iter().find_map(|part| self.follow(part, text, at, tight)),
             Rule::Sequence(parts) => parts.iter().enumerate().try_fold(at, |at, (index, part)| {
-                let at = if index == 0 { at } else { self.skip(part, text, at, tight) };
+                let at = if index == 0 { at } else { skip(part, text, at, tight) };
                 self.follow(part, text, at, tight)
             }),
             Rule::Optional(inner) => Some(self.follow(inner, text, at, tight).unwrap_or(at)),
@@ -94,7 +94,7 @@ impl Grammar {
                 let (mut end, mut next) = (at, at);
                 while let Some(after) = self.follow(inner, text, next, tight).filter(|after| *after > next) {
                     end = after;
-                    next = self.skip(inner, text, end, tight);
+                    next = skip(inner, text, end, tight);
                 }
                 Some(end)
             }
@@ -107,12 +107,12 @@ impl Grammar {
             Rule::Special(words) => special(words, text, at),
         }
     }
+}
 
-    /// After the blanks that may stand before a part.
-    fn skip(&self, part: &Rule, text: &str, at: usize, tight: bool) -> usize {
-        let is_blank = matches!(part, Rule::Name(name) if name == "blank");
-        if tight || is_blank { at } else { text.len() - text[at..].trim_start().len() }
-    }
+/// After the blanks that may stand before a part.
+fn skip(part: &Rule, text: &str, at: usize, tight: bool) -> usize {
+    let is_blank = matches!(part, Rule::Name(name) if name == "blank");
+    if tight || is_blank { at } else { text.len() - text[at..].trim_start().len() }
 }
 
 /// Words end where letters, digits, `-`, `_` and `.` end.

@@ -3,11 +3,11 @@
 use gateway_model::{
     condition::Condition,
     expression::SyntaxError,
-    rewrite::{self, Rewrite, RewriteKind},
+    rewrite::{Rewrite, RewriteKind},
     selector::Selector,
 };
 
-use super::{grammar::Grammar, page, request};
+use super::{grammar::Grammar, page, rewrites::kind_of};
 
 /// What parsers expect where a text is one of the grammar and its values are wrong: numbers, addresses, regular
 /// expressions, lengths.
@@ -42,17 +42,6 @@ fn condition(text: &str) -> Verdict {
 
 fn selector(text: &str) -> Verdict {
     Selector::parse(text).map(drop)
-}
-
-/// `path: /new if Path is /old`: kind and text.
-fn kind_of(line: &str) -> (RewriteKind, &str) {
-    let (kind, text) = line.split_once(": ").expect("a kind before the text");
-    match kind {
-        "path" => (RewriteKind::Path, text),
-        "prefix" => (RewriteKind::Prefix, text),
-        "host" => (RewriteKind::Host, text),
-        other => panic!("`{other}` is no rewrite"),
-    }
 }
 
 fn texts(info: &str) -> Vec<String> {
@@ -173,33 +162,5 @@ fn the_grammar_of_rewrites_is_that_of_the_parser() {
         let own = lines.iter().map(|line| kind_of(line)).filter(|(own, _)| *own == kind);
         let texts: Vec<String> = own.map(|(_, text)| text.to_owned()).collect();
         assert_agree(&grammar, rule, |text| Rewrite::parse(kind, text).map(drop), &texts);
-    }
-}
-
-#[test]
-fn requests_are_rewritten_as_the_page_says() {
-    for example in page::examples("rewrite") {
-        example.assert_words(&["", "wrong"]);
-        for (line, text) in &example.texts {
-            let (kind, text) = kind_of(text);
-            let rewrite = match Rewrite::parse(kind, text) {
-                Ok(rewrite) => rewrite,
-                Err(error) => {
-                    let wrong: Vec<&str> = example.said("wrong").collect();
-                    assert_eq!(wrong, [error.column.to_string()], "line {line}: {text}: {error}");
-                    continue;
-                }
-            };
-            assert_eq!(example.said("wrong").next(), None, "line {line}: {text} parses");
-            for claim in example.said("") {
-                let (request, expected) = claim.split_once(" -> ").expect("a request and a URL");
-                let asked = request::parse(request);
-                let rewritten = rewrite::apply(std::slice::from_ref(&rewrite), &asked);
-                let path = rewritten.path.map_or_else(|| asked.path.clone(), |path| path.to_string());
-                let query = if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
-                let url = format!("http://{}{path}{query}", rewritten.host.unwrap_or(&asked.host));
-                assert_eq!(url, expected, "line {line}: {text}: {request}");
-            }
-        }
     }
 }

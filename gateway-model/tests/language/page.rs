@@ -109,7 +109,7 @@ impl Example {
 pub fn table_after(heading: &str) -> Vec<Vec<String>> {
     let text = read();
     let (_, rest) = text.split_once(heading).unwrap_or_else(|| panic!("the page has no `{heading}`"));
-    let section = rest.split("\n#").next().unwrap_or_default();
+    let section = rest.split("\n## ").next().and_then(|rest| rest.split("\n### ").next()).unwrap_or_default();
     let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("|---"));
     rows.map(|row| {
         row.trim_matches('|').replace(r"\|", "\u{1}").split('|').map(|cell| cell.trim().to_owned()).collect()
