@@ -96,6 +96,16 @@ impl RouteName {
         Self(groups.join(","))
     }
 
+    /// The same name with its groups in the order in which selectors name routes: `(b),(a)` is `(a),(b)`.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        let groups = self.0.strip_prefix('(').and_then(|name| name.strip_suffix(')'));
+        match groups {
+            Some("") | None => self,
+            Some(groups) => Self::from_captured(&groups.split("),(").map(str::to_owned).collect()),
+        }
+    }
+
     /// Whether a selector's capture groups name it: `(2.0.1)`.
     pub fn is_group(&self) -> bool {
         self.0.starts_with('(') && self.0.ends_with(')')

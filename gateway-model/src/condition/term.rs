@@ -181,7 +181,7 @@ impl Operand for Term {
             return Acl::parse(cursor).map(Self::Raw);
         }
         let start = cursor.mark();
-        let word = cursor.take_while(|c| c.is_ascii_alphabetic() || c == '-').to_ascii_lowercase();
+        let word = keyword(cursor);
         let subject = match word.as_str() {
             "has" | "contains" | "misses" => return present(cursor, word != "misses"),
             "ip" => return client(cursor),
@@ -198,6 +198,11 @@ impl Operand for Term {
         };
         text(cursor, subject)
     }
+}
+
+/// A word of the language in lower case, whole: what is stuck to it makes it another one.
+fn keyword(cursor: &mut Cursor<'_>) -> String {
+    cursor.take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')).to_ascii_lowercase()
 }
 
 fn text(cursor: &mut Cursor<'_>, subject: Subject) -> Result<Term, SyntaxError> {
@@ -229,7 +234,7 @@ fn comparison(cursor: &mut Cursor<'_>) -> Option<(Comparison, bool)> {
             return Some((Comparison::Equals, negated));
         }
     }
-    let word = cursor.take_while(|c| c.is_ascii_alphabetic()).to_ascii_lowercase();
+    let word = keyword(cursor);
     Some(match word.as_str() {
         "is" => (Comparison::Equals, false),
         "not" => (Comparison::Equals, true),

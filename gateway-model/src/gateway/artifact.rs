@@ -121,8 +121,8 @@ pub struct RouteArtifact {
 #[serde(untagged)]
 #[schemars(title = "Sticky")]
 pub enum StickyArtifact {
-    /// What he keeps; he is known by a cookie.
-    Short(Keep),
+    /// What he keeps; he is known by a cookie. `none`, as Vamp wrote it, is the default.
+    Short(#[schemars(schema_with = "keep_or_none")] Keep),
     /// The same, and by what he is known.
     Long(StickyFields),
 }
@@ -259,6 +259,10 @@ fn routes(generator: &mut schemars::SchemaGenerator) -> Schema {
             { "type": "string" },
         ]
     })
+}
+
+fn keep_or_none(_: &mut schemars::SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["route", "instance", "none"] })
 }
 
 fn cookie_or_client(_: &mut schemars::SchemaGenerator) -> Schema {

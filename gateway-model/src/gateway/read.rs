@@ -190,9 +190,12 @@ pub(super) fn read_selector(node: &Node, findings: &mut Vec<Finding>) -> Selecto
     parsed.unwrap_or_else(Selector::nothing)
 }
 
-/// `route` or `instance`, by cookie; or a map that says by what.
+/// `route` or `instance`, by cookie; or a map that says by what; or `none`.
 fn read_sticky(node: &Node, findings: &mut Vec<Finding>) -> Option<Sticky> {
-    if let Value::Scalar(..) = node.value {
+    if let Value::Scalar(text, _) = &node.value {
+        if text == "none" {
+            return None;
+        }
         return read_keep(node, findings).map(|keep| Sticky { keep, by: By::default() });
     }
     let mut fields = Fields::of(node, "sticky", findings)?;

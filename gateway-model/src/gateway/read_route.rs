@@ -78,7 +78,7 @@ fn list_item(entries: &[(crate::document::Key, Node)]) -> Option<(&str, &Place, 
 }
 
 fn route_name(text: &str, place: &Place, findings: &mut Vec<Finding>) -> Option<RouteName> {
-    let name = RouteName(text.trim().to_owned());
+    let name = RouteName(text.trim().to_owned()).in_order();
     let group = name.0.starts_with('(');
     let external = name.0.starts_with('[');
     let complaint = if name.0.is_empty() {

@@ -200,7 +200,9 @@ fn choose_port(selector: &Selector, workload: &Workload, address: Option<IpAddr>
     if address.is_none() {
         return Ok(Some((name, None)));
     }
-    let named = workload.ports.iter().find(|port| port.name == kind.name());
+    let called = |name: &str| workload.ports.iter().find(|port| port.name == name);
+    // TLS ends at the gateway: behind it http is spoken, unless a port says otherwise.
+    let named = called(kind.name()).or_else(|| (kind == PortType::Https).then(|| called("http")).flatten());
     match (named, workload.ports.as_slice()) {
         (Some(port), _) | (None, [port]) => Ok(Some((name, Some(port.port)))),
         (None, []) => Err(Finding::error(
