@@ -78,9 +78,10 @@ pub fn assign(size: u32, seed: u64, routes: &[RingRoute]) -> Ring {
     Memo::default().assign(size, seed, routes)
 }
 
-/// The size from which on an edit of one endpoint moves at most 0.5 % of slots more than it must, on average over
-/// seeds; see the table above for the most. Changing the size of a ring moves nearly all of its slots, so this is
-/// for a number that seldom changes, such as the endpoints that a gateway is meant to have.
+/// The smallest size of which one endpoint that comes or goes moves at most 0.5 % of slots more than it must, on
+/// average over seeds, if a gateway has up to so many; the table above has the most. Changing the size of a ring
+/// moves nearly all of its slots, so this is for a number that seldom changes, such as the endpoints that a gateway
+/// is meant to have.
 pub fn size_for(endpoints: usize) -> u32 {
     match endpoints {
         0..=10 => 4_096,

@@ -49,16 +49,18 @@ fn find_gifts(
     found: &mut Vec<(i64, Offer)>,
 ) {
     let price = prices[owner as usize];
+    let least = prices.iter().copied().min().unwrap_or(0);
     offers.all_of(holding, owner, |offer| {
         let length = offer.extra + prices[offer.other as usize] - price;
         match found.last_mut() {
-            Some(last) if last.1.index == offer.index => {
-                if length < last.0 {
-                    *last = (length, offer);
+            Some(best) if best.1.index == offer.index => {
+                if length < best.0 {
+                    *best = (length, offer);
                 }
             }
             _ => found.push((length, offer)),
         }
+        found.last().map_or(i64::MAX, |best| best.0 + price - least)
     });
 }
 

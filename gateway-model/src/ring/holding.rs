@@ -29,10 +29,12 @@ impl Holding {
 
     /// From the owner of each slot, and what it costs him.
     pub(super) fn with_costs(slots: Vec<u32>, owners: Vec<u32>, costs: Vec<i64>, contenders: usize) -> Self {
-        let mut owned = vec![Vec::new(); contenders];
+        // Nobody has many more than his part.
+        let room = slots.len() / contenders * 5 / 4 + 8;
+        let mut owned: Vec<Vec<u32>> = (0..contenders).map(|_| Vec::with_capacity(room)).collect();
         let mut places = vec![0; slots.len()];
         for ((owner, place), index) in owners.iter().zip(&mut places).zip(0..) {
-            let list: &mut Vec<u32> = &mut owned[*owner as usize];
+            let list = &mut owned[*owner as usize];
             *place = list.len() as u32;
             list.push(index);
         }

@@ -14,7 +14,7 @@ use crate::plan::l4::Ring;
 ///
 /// * While names and weights of routes with endpoints stay, routes keep their slots, and routes whose endpoints
 ///   stay are not looked at. This costs the names and addresses: slots are shared with the ring.
-/// * A route of more than 24 endpoints also keeps who could have which of its slots, about 60 bytes for each.
+/// * A route of more than 24 endpoints also keeps who could have which of its slots, about 100 bytes for each.
 ///   An endpoint that comes or goes then only moves what it has to.
 #[derive(Clone, Debug, Default)]
 pub struct Memo {

@@ -15,8 +15,9 @@ pub(super) struct Offer {
 
 /// Finds offers.
 pub(super) trait Offers {
-    /// Shows every offer of an owner's slots, slot by slot.
-    fn all_of(&self, holding: &Holding, owner: u32, show: impl FnMut(Offer));
+    /// Shows offers of an owner's slots, slot by slot: at least the cheapest of each. `show` says from which extra
+    /// on the slot's other offers are not wanted.
+    fn all_of(&self, holding: &Holding, owner: u32, show: impl FnMut(Offer) -> i64);
     /// Shows every offer to a contender.
     fn all_to(&self, holding: &Holding, taker: u32, show: impl FnMut(Offer));
     /// What comes next are calls of the following three.
@@ -76,7 +77,7 @@ impl Few {
 }
 
 impl Offers for Few {
-    fn all_of(&self, holding: &Holding, owner: u32, mut show: impl FnMut(Offer)) {
+    fn all_of(&self, holding: &Holding, owner: u32, mut show: impl FnMut(Offer) -> i64) {
         for index in &holding.owned[owner as usize] {
             let now = holding.costs[*index as usize];
             for (cost, other) in self.costs(*index).iter().zip(0..) {
@@ -145,14 +146,18 @@ pub(super) struct Many<'a> {
 }
 
 impl Offers for Many<'_> {
-    fn all_of(&self, holding: &Holding, owner: u32, mut show: impl FnMut(Offer)) {
+    fn all_of(&self, holding: &Holding, owner: u32, mut show: impl FnMut(Offer) -> i64) {
         for index in &holding.owned[owner as usize] {
             let (slot, now) = (holding.slots[*index as usize], holding.costs[*index as usize]);
+            let mut limit = i64::MAX;
             for ticket in self.tickets.of(*index) {
+                if Race::least_cost(ticket.rank()) - now >= limit {
+                    break;
+                }
                 let other = ticket.contender();
                 if other != owner {
                     let extra = self.race.cost(other as usize, slot, ticket.rank()) - now;
-                    show(Offer { other, extra, index: *index });
+                    limit = show(Offer { other, extra, index: *index });
                 }
             }
         }

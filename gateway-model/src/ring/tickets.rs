@@ -25,7 +25,7 @@ impl Ticket {
 }
 
 /// Tickets by slot, by rank. A contender has them for the first slots that he asks for, for as many as make a given
-/// number per slot; a slot that nobody asked for has tickets of everybody.
+/// number per slot; where nobody asked, those who would soonest have one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tickets {
     all: Vec<Ticket>,
@@ -40,6 +40,9 @@ pub(super) struct Tickets {
 }
 
 const ABSENT: u32 = u32::MAX;
+
+/// Tickets of a slot that nobody asked for.
+const FOR_LONELY: usize = 8;
 
 impl Tickets {
     /// Gives out about `per_slot` tickets for each of `slots`.
@@ -73,7 +76,9 @@ impl Tickets {
     pub(super) fn held_by(&self, race: &Race, slots: &[u32], who: u32, mut show: impl FnMut(u32, u16)) {
         self.early(race, slots, who, 0..self.depth, &mut show);
         for index in &self.lonely {
-            show(*index, race.rank(who as usize, slots[*index as usize]));
+            if let Some(ticket) = self.of(*index).iter().find(|ticket| ticket.contender() == who) {
+                show(*index, ticket.rank());
+            }
         }
     }
 
@@ -135,8 +140,7 @@ impl Tickets {
             }
             if all.len() == begin {
                 lonely.push(index);
-                all.extend((0..race.len()).map(|who| Ticket::new(who as u32, race.rank(who, *slot))));
-                all[begin..].sort_unstable();
+                all.extend(Self::soonest(race, *slot));
             }
             if !new.is_empty() || lonely.last() == Some(&index) {
                 renewed.push(index);
@@ -144,6 +148,18 @@ impl Tickets {
             ends.push(all.len() as u32);
         }
         (Self { all, starts: ends, depth, lonely, index: self.index }, renewed)
+    }
+
+    /// Tickets of those who ask for a slot soonest, though nobody does early.
+    fn soonest(race: &Race, slot: u32) -> Vec<Ticket> {
+        let mut all: Vec<Ticket> =
+            (0..race.len()).map(|who| Ticket::new(who as u32, race.rank(who, slot))).collect();
+        if all.len() > FOR_LONELY {
+            all.select_nth_unstable(FOR_LONELY);
+            all.truncate(FOR_LONELY);
+        }
+        all.sort_unstable();
+        all
     }
 
     /// Tickets of new contenders, and of all for ranks that had none before: by slot, and where each slot's begin.
