@@ -209,7 +209,7 @@ fn moved_slots(old: &Ring, new: &Ring) -> Vec<Move> {
     let count = old.slots.len().max(new.slots.len());
     let route =
         |ring: &Ring, slot: usize| ring.endpoint(slot % ring.slots.len()).map(|(name, _)| name.clone());
-    tally((0..count).map(|slot| (route(old, slot), route(new, slot))))
+    tally(count as u32, (0..count).map(|slot| (route(old, slot), route(new, slot))))
 }
 
 fn moved_users(old: &ResolvedGateway, new: &ResolvedGateway) -> Vec<Move> {
@@ -218,12 +218,12 @@ fn moved_users(old: &ResolvedGateway, new: &ResolvedGateway) -> Vec<Move> {
         gateway.routes.get(index).map(|route| route.name.clone())
     };
     let users = (0..USERS).map(|number| UserKey(hash::finish(u64::from(number))));
-    tally(users.map(|user| (route(old, user), route(new, user))))
+    tally(USERS, users.map(|user| (route(old, user), route(new, user))))
 }
 
-/// Counts those whose route differs.
-fn tally(pairs: impl ExactSizeIterator<Item = (Option<RouteName>, Option<RouteName>)>) -> Vec<Move> {
-    let all = pairs.len() as f64;
+/// Counts those of `all` whose route differs.
+fn tally(all: u32, pairs: impl Iterator<Item = (Option<RouteName>, Option<RouteName>)>) -> Vec<Move> {
+    let all = f64::from(all);
     let mut counts: BTreeMap<(Option<RouteName>, Option<RouteName>), u32> = BTreeMap::new();
     for pair in pairs.filter(|(from, to)| from != to) {
         *counts.entry(pair).or_default() += 1;
@@ -259,7 +259,7 @@ fn moved_requests(old: &ResolvedGateway, new: &ResolvedGateway) -> Vec<Move> {
     moves
 }
 
-#[expect(clippy::ref_option, reason = "what serde hands over")]
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
 fn percent<S: Serializer>(weight: &Option<Weight>, serializer: S) -> Result<S::Ok, S::Error> {
     weight.map(Weight::percent).serialize(serializer)
 }

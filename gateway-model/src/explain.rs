@@ -75,6 +75,7 @@ pub struct Matched {
 }
 
 /// What a term of a condition says about the request.
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own, and is printed")]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// The condition's route.

@@ -225,10 +225,12 @@ pub fn schema() -> Value {
     generator.into_root_schema_for::<GatewayArtifact>().to_value()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
 fn is_auto(level: &Level) -> bool {
     *level == Level::Auto
 }

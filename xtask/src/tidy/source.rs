@@ -28,9 +28,11 @@ impl Source {
         })
     }
 
-    /// Number of the line at which the tests begin: the first of a `tests.rs`, one past the end where there are none.
+    /// Number of the line at which the tests begin: the first of a `tests.rs` and of what is below a `src/…/tests/`,
+    /// one past the end where there are none.
     pub fn tests_begin(&self) -> usize {
-        if self.path.ends_with("/tests.rs") {
+        let below_source = self.path.split_once("/src/").map_or("", |(_, path)| path);
+        if self.path.ends_with("/tests.rs") || below_source.contains("/tests/") {
             return 1;
         }
         let lines: Vec<_> = self.text.lines().collect();
@@ -63,6 +65,13 @@ mod tests {
         assert!(mentions("std::time::Instant::now()", "std::time::Instant"));
         assert!(!mentions("use aya_log;", "aya"));
         assert!(!mentions("let malayan = 1;", "aya"));
+    }
+
+    #[test]
+    fn a_folder_of_tests_beside_the_code_is_none() {
+        let begins = |path: &str| Source { path: path.into(), text: "fn a() {}\n".into() }.tests_begin();
+        assert_eq!(begins("gateway-model/src/ring/tests/edits.rs"), 1);
+        assert_eq!(begins("tests/netns/main.rs"), 2, "a suite keeps its own rules");
     }
 
     #[test]
