@@ -48,9 +48,8 @@ mod tests {
 
     #[test]
     fn only_the_shell_blocks_of_the_part_are_run() {
-        let text = concat!(
-            "```sh\nno\n```\n## Part\nno\n```sh\none\ntwo\n```\n```\nno\n```\n## Next\n```sh\nno\n```\n"
-        );
+        let text =
+            "```sh\nno\n```\n## Part\nno\n```sh\none\ntwo\n```\n```\nno\n```\n## Next\n```sh\nno\n```\n";
         assert_eq!(commands(text, "## Part"), "one\ntwo\n");
     }
 }
