@@ -7,6 +7,9 @@ use clap_complete::Shell;
 
 use super::{DEFAULT_NAMESPACE, OutputArgs, parse_address};
 
+const EXPLAIN_EXAMPLE: &str = "Example: weir explain --config g.yaml --workloads w.yaml \
+     'GET http://foo.bar.com/x' -H 'User-Agent: Firefox'";
+
 /// A command about files.
 #[derive(Debug, Subcommand)]
 pub enum Offline {
@@ -47,8 +50,7 @@ pub enum Offline {
         output: OutputArgs,
     },
     /// Show which route takes a request, and why
-    ///
-    /// Example: weir explain --config g.yaml --workloads w.yaml 'GET http://foo.bar.com/x' -H 'User-Agent: Firefox'
+    #[command(after_help = EXPLAIN_EXAMPLE)]
     Explain {
         #[command(flatten)]
         files: FileArgs,

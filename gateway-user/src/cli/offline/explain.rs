@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, net::IpAddr, process::ExitCode};
 
 use gateway_model::{
+    condition::without_port,
     explain::{Asked, Explanation, Verdict, explain},
     resolve,
     snapshot::Snapshot,
@@ -57,7 +58,7 @@ pub(super) fn read_request(
     for header in headers {
         let (name, value) = read_header(header)?;
         if name.eq_ignore_ascii_case("host") {
-            asked.host = gateway_model::condition::without_port(&value).to_owned();
+            without_port(&value).clone_into(&mut asked.host);
         }
         asked.headers.push((name, value));
     }
