@@ -130,6 +130,11 @@ fn check_tls(gateway: &Gateway, findings: &mut Vec<Finding>) {
         let advice = "remove it, or make it an https port";
         findings.push(Finding::error("tls-needs-http", message, advice).at(gateway.place_of("tls")));
     }
+    if !gateway.tls.is_empty() && speaks_http(kind) && gateway.level == Level::Kernel {
+        let message = "`tls` is ended by the proxy, and `level: kernel` never leads to it";
+        let advice = "remove this, or write `level: auto`";
+        findings.push(Finding::error("level-kernel", message, advice).at(gateway.place_of("tls")));
+    }
     if !gateway.tls.is_empty() && kind == PortType::Http && gateway.virtual_hosts.is_empty() {
         let message = "`tls` is for port 443, which only gateways with `virtual_hosts` share";
         let advice = "add `virtual_hosts`, or make it an https port";

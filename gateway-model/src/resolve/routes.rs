@@ -213,7 +213,8 @@ fn layer(gateway: &Gateway, routes: &[ResolvedRoute]) -> Layer {
     let asks = match gateway.kind() {
         PortType::Https => true,
         PortType::Http => {
-            gateway.level == Level::Request || gateway.sticky.is_some() || routes.iter().any(is_asking)
+            let asks = gateway.level == Level::Request || gateway.sticky.is_some() || !gateway.tls.is_empty();
+            asks || routes.iter().any(is_asking)
         }
         // The server name stands in the clear at the beginning of a connection.
         PortType::Tls => routes.iter().any(is_asking),

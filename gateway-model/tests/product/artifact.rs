@@ -288,6 +288,11 @@ fn level_kernel_never_looks_at_a_request_and_what_needs_one_is_an_error() {
 }
 
 #[test]
+fn level_kernel_with_tls_to_end_is_an_error() {
+    assert_eq!(codes(&format!("{}level: kernel\ntls: foo-tls\n", on("https"))), ["level-kernel"]);
+}
+
+#[test]
 fn level_request_always_goes_by_requests() {
     let agent = Agent::of(&format!("{}level: request\n", on("http")), &three_pods());
     assert_eq!(agent.gateway().layer, Layer::Request);

@@ -323,6 +323,7 @@ fn what_asks_for_a_request_moves_the_port_to_the_proxy() {
         "routes: {(1): {condition: Host is a}}",
         "sticky: route",
         "routes: {(1): {rewrites: {path: /a}}}",
+        "tls: foo-tls\nvirtual_hosts: foo.bar.com",
         "level: request",
     ] {
         let text = format!("{}{asking}\n", on("http"));
