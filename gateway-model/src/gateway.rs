@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use artifact::{GatewayArtifact, RouteArtifact, schema};
+pub(crate) use check::asks_for_connection_only;
 pub use check::lint_selector;
 pub use host::VirtualHost;
 pub use port::{PortSpec, PortType};

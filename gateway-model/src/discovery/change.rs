@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::{Kept, KeptGateway, KeptRoute, Origin, Override};
 use crate::{
     condition::Condition,
-    gateway::{Level, PortType},
+    gateway::{self, Level, PortType},
     key::{GatewayKey, RouteName},
     resolve::{Resolved, ResolvedGateway},
     weight::{self, ShareError, Weight},
@@ -152,7 +152,7 @@ impl Kept {
             ConditionChange::Keep => route.condition.is_some(),
             ConditionChange::Set(condition) => condition.is_some(),
         };
-        if wanted && declared.kind != PortType::Http {
+        if wanted && !can_ask(declared.kind, &condition) {
             return Err(ChangeError::NotHttp { gateway: gateway.clone(), kind: declared.kind });
         }
         if wanted && declared.level == Level::Kernel {
@@ -185,6 +185,17 @@ impl KeptRoute {
         if is_given {
             (self.weight, self.origin, self.since) = (weight, Origin::Cli, now);
         }
+    }
+}
+
+/// Whether a condition can be asked on such a port; one that is kept is there because it can.
+fn can_ask(kind: PortType, condition: &ConditionChange) -> bool {
+    match (kind, condition) {
+        (PortType::Http | PortType::Https, _) | (PortType::Tls, ConditionChange::Keep) => true,
+        (PortType::Tls, ConditionChange::Set(condition)) => {
+            condition.as_ref().is_none_or(gateway::asks_for_connection_only)
+        }
+        (PortType::Tcp | PortType::Udp, _) => false,
     }
 }
 

@@ -204,7 +204,7 @@ fn speaks_http(kind: PortType) -> bool {
 }
 
 /// Whether it can be answered before the first request: from the client's address and the TLS server name.
-fn asks_for_connection_only(condition: &Condition) -> bool {
+pub(crate) fn asks_for_connection_only(condition: &Condition) -> bool {
     let mut only = true;
     condition.expression().visit(&mut |term| {
         only &= match term {

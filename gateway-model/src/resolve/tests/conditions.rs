@@ -60,6 +60,21 @@ fn conditions_are_refused_where_there_are_no_requests() {
 }
 
 #[test]
+fn conditions_given_at_run_time_are_taken_where_the_file_could_have_them() {
+    let set = |kind: &str, condition: &str| {
+        let mut story = Story::new();
+        story.step(&TCP.replace("40001/tcp\n", &format!("40001/{kind}")), &two_pods());
+        let key = story.resolved.gateways[0].key.clone();
+        let condition = ConditionChange::Set(Some(condition.parse().unwrap()));
+        let route = RouteName("(1.0.3)".to_owned());
+        story.kept.set_condition(&story.resolved, &key, &route, condition, None, 1).is_ok()
+    };
+    assert!(set("https\ntls: foo-tls\n", "Host is a"));
+    assert!(set("tls\n", "SNI is a and IP in 10.0.0.0/8"));
+    assert!(!set("tls\n", "Host is a"));
+}
+
+#[test]
 fn conditions_are_tried_by_priority_then_as_written() {
     let file = format!(
         "{SEED}routes:\n  (3): {{condition: Host is c}}\n  (1): {{condition: Host is a, weight: 100%}}\n  (2): {{condition: Host is b, priority: 5}}\n"
