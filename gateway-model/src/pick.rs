@@ -4,8 +4,8 @@
 //! problem*, 1980): of the routes that are owed a pick, the one whose next pick is due first. No route is ever
 //! a whole pick ahead or behind. Its shares are hundredths of a percent, so that after 10,000 picks at most it
 //! begins again: one round is worked out for all pickers of a gateway, and a pick is the next entry of it. Each
-//! picker enters the round at a point of its own, every point with the same chance: many workers and nodes
-//! together do not all begin with the same route, and on average nobody is early or late.
+//! picker enters the round of each gateway at a point of its own, every point with the same chance: many workers,
+//! nodes and gateways together do not all begin with the same route, and on average nobody is early or late.
 
 mod cycle;
 
@@ -56,7 +56,9 @@ impl Picker {
             return;
         }
         self.revision = Some(gateway.revision());
-        let shares_key = gateway.routes.iter().zip(gateway.shares()).fold(1, |key, (route, share)| {
+        let own = hash::bytes(0, gateway.key.to_string().as_bytes());
+        let shares = gateway.routes.iter().zip(gateway.shares());
+        let shares_key = shares.fold(hash::mix(own, 1), |key, (route, share)| {
             hash::mix(hash::bytes(key, route.name.0.as_bytes()), u64::from(*share))
         });
         let period = gateway.picks().len() as u32;
@@ -67,8 +69,8 @@ impl Picker {
         let old = std::mem::take(&mut self.matched);
         for condition in &gateway.conditions {
             let name = &gateway.routes[condition.route].name;
-            let capture_key =
-                hash::bytes(hash::bytes(2, name.0.as_bytes()), condition.condition.to_string().as_bytes());
+            let capture_key = hash::bytes(hash::mix(own, 2), name.0.as_bytes());
+            let capture_key = hash::bytes(capture_key, condition.condition.to_string().as_bytes());
             let key = hash::mix(shares_key, capture_key);
             let mut stream = old
                 .iter()

@@ -85,6 +85,20 @@ fn one_percent_of_a_hundred_requests_is_one() {
     }
 }
 
+#[test]
+fn the_sequence_starts_at_a_phase_of_its_own_per_node_and_gateway() {
+    let other = FOO_INGRESS.replace("foo-ingress", "other").replace("foo.bar", "b");
+    let agent =
+        Agent::of(&format!("{FOO_INGRESS}{0}---\n{other}{0}", routes("50%", "50%", "0%")), &three_pods());
+    let starts = |host: &str, nodes: std::ops::Range<u64>| -> Vec<Option<usize>> {
+        let gateway = agent.host(host).unwrap();
+        nodes.map(|node| gateway.decide(&request(), &mut Picker::new(node))).collect()
+    };
+    let one = starts("foo.bar.com", 0..40);
+    assert!(one.contains(&Some(0)) && one.contains(&Some(1)), "nodes: {one:?}");
+    assert_ne!(one, starts("b.com", 0..40), "gateways");
+}
+
 // Second bullet.
 
 #[test]
