@@ -10,7 +10,7 @@ mod written;
 
 pub use build::{MAX_DEPTH, MAX_TEXT, parse};
 pub use fields::Places;
-pub(crate) use fields::{Fields, wrong};
+pub(crate) use fields::{Fields, Spelling, wrong};
 pub use written::Written;
 
 use crate::finding::Place;

@@ -6,6 +6,7 @@ mod host;
 mod port;
 mod read;
 mod read_route;
+mod resource;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -30,3 +30,6 @@ pub mod snapshot;
 pub mod sticky;
 pub mod weight;
 pub mod workload;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,11 @@
 
 use std::{fs, path::PathBuf};
 
-use gateway_model::{finding::Finding, gateway, workload};
+use gateway_model::{
+    finding::Finding,
+    gateway::{self, GatewayArtifact},
+    workload,
+};
 
 fn cases(folder: &str) -> Vec<(String, String)> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/cases").join(folder);
@@ -96,6 +100,18 @@ fn the_seed_example_reads_as_it_is_written() {
     assert_eq!(gateway.virtual_hosts[0].0.as_str(), "foo.bar.com");
     assert_eq!(gateway.selector.as_ref().unwrap().to_string(), "label(app)(foo) && label(version)((.*))");
     assert!(gateway.port.is_none() && gateway.routes.is_empty());
+}
+
+#[test]
+fn a_resource_reads_as_the_artifact_of_the_same_fields_does() {
+    let (file, text) = cases("good").into_iter().find(|(file, _)| file == "resource.yaml").unwrap();
+    let resource = &gateway::parse(&file, &text, "default").gateways[0];
+    let artifact = "name: foo-ingress\nvirtual_hosts: [foo.bar.com]\n\
+                    selector: label(app)(foo) && label(version)((.*))\nroutes:\n  (1.0.3): {weight: 95%}\n  \
+                    (2.0.1): {weight: 5%, condition: User-Agent is Firefox, condition_strength: 50%}\n";
+    let artifact = &gateway::parse("artifact", artifact, "shop").gateways[0];
+    assert_eq!(resource.key, artifact.key, "the namespace is that of its metadata");
+    assert_eq!(GatewayArtifact::from(resource), GatewayArtifact::from(artifact));
 }
 
 #[test]

@@ -29,6 +29,10 @@ pub fn command(args: &Args) -> Result<()> {
     setup::to_test()?;
     let weir = build::build("gateway-user", "weir", Profile::Dev)?;
     let mut tests = cargo(&["test", "--workspace", "--exclude", "gateway-ebpf", "--no-fail-fast"]);
+    if args.all {
+        // Properties of the model, ten times as many cases as usual.
+        tests.env("WEIR_PROPTEST_FACTOR", "10");
+    }
     tests.env("WEIR_BIN", &weir);
     tests.args(&args.filter).arg("--").args(args.all.then_some("--include-ignored"));
     let mut failed = Vec::new();

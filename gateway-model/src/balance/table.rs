@@ -131,7 +131,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(crate::tests::cases(64))]
 
         #[test]
         fn the_order_of_endpoints_does_not_matter(count in 1_u32..50, turn in 0_usize..50, client in any::<u32>()) {

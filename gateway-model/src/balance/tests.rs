@@ -33,7 +33,7 @@ const ALL: [Balance; 5] =
     [Balance::RoundRobin, Balance::LeastConn, Balance::Random, Balance::P2c, Balance::Maglev];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::tests::cases(2_000))]
 
     #[test]
     fn roundrobin_gives_each_of_any_n_picks_in_a_row_to_another(

@@ -1,7 +1,18 @@
 //! Reading the fields of a map: each is taken once, what is left is unknown, mistakes pile up.
 
+use std::borrow::Cow;
+
 use super::{Key, Node, Value, Written};
 use crate::finding::{Finding, Place};
+
+/// How the names of fields are spelled; code knows them as artifacts do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// `virtual_hosts`, in artifacts.
+    Snake,
+    /// `virtualHosts`, in resources of Kubernetes.
+    Camel,
+}
 
 /// Where the fields of a map are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +32,9 @@ pub(crate) struct Fields<'a> {
     /// What the map describes, for messages: `gateway`, `route`.
     what: &'static str,
     entries: Vec<Option<&'a (Key, Node)>>,
-    known: Vec<&'static str>,
+    spelling: Spelling,
+    /// As they are spelled.
+    known: Vec<Cow<'static, str>>,
     places: Places,
 }
 
@@ -36,15 +49,23 @@ impl<'a> Fields<'a> {
             place: &node.place,
             what,
             entries: entries.iter().map(Some).collect(),
+            spelling: Spelling::Snake,
             known: Vec::new(),
             places: Places::default(),
         })
     }
 
+    /// The same fields with names spelled otherwise.
+    pub(crate) fn spelled(self, spelling: Spelling) -> Self {
+        Self { spelling, ..self }
+    }
+
     /// Takes a field; `None` where it is absent or null.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<&'a Node> {
-        self.known.push(name);
-        let found = self.entries.iter_mut().find(|entry| entry.is_some_and(|(key, _)| key.text == name))?;
+        let spelled = self.spelling.of(name);
+        let found = self.entries.iter_mut().find(|entry| entry.is_some_and(|(key, _)| key.text == spelled));
+        self.known.push(spelled);
+        let found = found?;
         let node = found.take().map(|(_, node)| node).filter(|node| !node.is_null())?;
         self.places.0.push((name, node.written.clone()));
         Some(node)
@@ -61,6 +82,21 @@ impl<'a> Fields<'a> {
             findings.push(Finding::error("unknown-field", message, advice).at(&key.place));
         }
         self.places
+    }
+}
+
+impl Spelling {
+    fn of(self, name: &'static str) -> Cow<'static, str> {
+        if self == Self::Snake || !name.contains('_') {
+            return name.into();
+        }
+        let mut parts = name.split('_');
+        let mut camel = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (first, rest) = part.split_at(part.len().min(1));
+            camel.extend([&first.to_ascii_uppercase(), rest]);
+        }
+        camel.into()
     }
 }
 
@@ -108,11 +144,11 @@ impl Node {
 }
 
 /// The known name that is at most two edits away.
-fn nearest(text: &str, known: &[&'static str]) -> Option<&'static str> {
-    let text: String = text.to_ascii_lowercase().replace('-', "_");
+fn nearest<'k>(text: &str, known: &'k [Cow<'static, str>]) -> Option<&'k str> {
+    let text = text.to_ascii_lowercase().replace('-', "_");
     known
         .iter()
-        .map(|name| (edits(&text, name), *name))
+        .map(|name| (edits(&text, &name.to_ascii_lowercase()), &**name))
         .filter(|(edits, name)| *edits <= 2 && *edits < name.len())
         .min()
         .map(|(_, name)| name)

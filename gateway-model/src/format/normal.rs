@@ -52,6 +52,14 @@ pub(super) fn normalize(layout: &mut Layout, is_json: bool) {
 }
 
 fn normalize_gateway(fields: &mut Collection, is_json: bool) {
+    // Of a resource of Kubernetes only the selector is brought into normal form: the rest has an order of its own.
+    if let Some(spec) = fields.entries.iter_mut().find(|field| name_of(field) == "spec") {
+        let fields = spec.value.collection_mut().into_iter().flat_map(|spec| &mut spec.entries);
+        for field in fields.filter(|field| name_of(field) == "selector") {
+            respell::<Selector>(&mut field.value);
+        }
+        return;
+    }
     for field in &mut fields.entries {
         match name_of(field) {
             "selector" => respell::<Selector>(&mut field.value),

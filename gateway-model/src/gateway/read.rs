@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde_json::Map;
 
-use super::{Gateway, Level, VirtualHost, read_route};
+use super::{Gateway, Level, VirtualHost, read_route, resource};
 use crate::{
-    document::{self, Fields, Node, Places, Value, wrong},
-    finding::{self, Finding},
+    document::{self, Fields, Node, Places, Spelling, Value, wrong},
+    finding::{self, Finding, Place},
     key::GatewayKey,
     selector::Selector,
     sticky::{By, Keep, Sticky},
@@ -66,22 +66,42 @@ pub fn repeated(gateway: &Gateway, first: &Gateway) -> Finding {
     .of(&gateway.key)
 }
 
+/// An artifact, or a resource of Kubernetes.
 fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gateway> {
+    if resource::is_resource(node) {
+        return resource::read(node, namespace, findings);
+    }
     let mut fields = Fields::of(node, "gateway", findings)?;
     if !is_gateway(&mut fields, findings) {
         return None;
     }
     let name = read_name(&mut fields, findings);
+    read_fields(fields, Spelling::Snake, namespace, name, &node.place, findings)
+}
+
+/// What all forms of a gateway have: the fields beside its name and kind. Without a name there is no gateway, but
+/// its other mistakes are told all the same.
+pub(super) fn read_fields(
+    fields: Fields<'_>,
+    spelling: Spelling,
+    namespace: &str,
+    name: Option<String>,
+    place: &Place,
+    findings: &mut Vec<Finding>,
+) -> Option<Gateway> {
+    let mut fields = fields.spelled(spelling);
     let key = GatewayKey::new(namespace, name.clone().unwrap_or_default());
     let mut gateway = Gateway {
-        place: node.place.clone(),
+        place: place.clone(),
         port: fields
             .take("port")
             .and_then(|node| parsed(node, "invalid-port", "a port, like 80 or 40001/tcp", findings)),
         host_port: fields.take("host_port").and_then(|node| node.boolean(findings)).unwrap_or(false),
         virtual_hosts: fields.take("virtual_hosts").map_or_else(Vec::new, |node| read_hosts(node, findings)),
         selector: fields.take("selector").map(|node| read_selector(node, findings)),
-        routes: fields.take("routes").map_or_else(Vec::new, |node| read_route::read_routes(node, findings)),
+        routes: fields
+            .take("routes")
+            .map_or_else(Vec::new, |node| read_route::read_routes(node, spelling, findings)),
         sticky: fields.take("sticky").and_then(|node| read_sticky(node, findings)),
         preserve_client_ip: fields
             .take("preserve_client_ip")
@@ -103,7 +123,8 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Gat
     name.map(|_| gateway)
 }
 
-fn read_name(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> Option<String> {
+/// The field `name`.
+pub(super) fn read_name(fields: &mut Fields<'_>, findings: &mut Vec<Finding>) -> Option<String> {
     let Some(node) = fields.take("name") else {
         findings.push(
             Finding::error("missing-field", "a gateway without a `name`", "add `name: …`").at(fields.place),

@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{
     condition::Condition,
-    document::{Fields, Node, Value, wrong},
+    document::{Fields, Node, Spelling, Value, wrong},
     finding::{Finding, Place},
     key::RouteName,
     rewrite::{Rewrite, RewriteKind},
     weight::Weight,
 };
 
-pub(super) fn read_routes(node: &Node, findings: &mut Vec<Finding>) -> Vec<Route> {
+pub(super) fn read_routes(node: &Node, spelling: Spelling, findings: &mut Vec<Finding>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let mut lines: BTreeMap<RouteName, u32> = BTreeMap::new();
     let mut add = |name: &str, place: &Place, body: Option<&Node>, findings: &mut Vec<Finding>| {
@@ -34,7 +34,7 @@ pub(super) fn read_routes(node: &Node, findings: &mut Vec<Finding>) -> Vec<Route
         lines.insert(name.clone(), place.line);
         let route = Route::named(name, place.clone());
         routes.extend(match body.filter(|body| !body.is_null()) {
-            Some(body) => read_body(route, body, findings),
+            Some(body) => read_body(route, body, spelling, findings),
             None => Some(route),
         });
     };
@@ -111,8 +111,13 @@ fn is_group_list(name: &str) -> bool {
     name.strip_prefix('(').and_then(|name| name.strip_suffix(')')).is_some()
 }
 
-fn read_body(mut route: Route, body: &Node, findings: &mut Vec<Finding>) -> Option<Route> {
-    let mut fields = Fields::of(body, "route", findings)?;
+fn read_body(
+    mut route: Route,
+    body: &Node,
+    spelling: Spelling,
+    findings: &mut Vec<Finding>,
+) -> Option<Route> {
+    let mut fields = Fields::of(body, "route", findings)?.spelled(spelling);
     fields.take("name");
     let percent = "a share, like `5%` or `0.05%`";
     route.weight = fields.take("weight").and_then(|node| parsed(node, "invalid-weight", percent, findings));

@@ -200,7 +200,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1_000))]
+        #![proptest_config(crate::tests::cases(1_000))]
 
         #[test]
         fn no_route_is_ever_a_whole_pick_ahead_or_behind(shares in shares(1..12)) {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(30))]
+        #![proptest_config(crate::tests::cases(30))]
 
         #[test]
         fn nor_is_one_of_many(shares in shares(90..130)) {

@@ -72,7 +72,7 @@ fn parts(weights: &[u16]) -> Vec<f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::tests::cases(2_000))]
 
     #[test]
     fn after_n_picks_every_route_is_within_two_of_its_share(weights in weights(), seed in any::<u64>()) {

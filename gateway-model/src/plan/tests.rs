@@ -123,7 +123,7 @@ fn world() -> impl Strategy<Value = (String, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::tests::cases(64))]
 
     #[test]
     fn whatever_happens_weights_add_up_and_diffs_lead_from_plan_to_plan(

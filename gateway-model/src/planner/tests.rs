@@ -271,7 +271,7 @@ impl Twin {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(crate::tests::cases(256))]
 
     #[test]
     fn whatever_happens_a_planner_has_what_working_it_out_from_scratch_gives(

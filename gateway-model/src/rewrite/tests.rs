@@ -237,7 +237,7 @@ fn every_seed_is_refused_or_printed_as_the_same() {
 const CONDITION: &str = "( if (Path is /[a-z]{1,5}|Has Header 'a b'|!\\(Method is GET or IP in 10\\.0\\.0\\.0/8\\)|< path_beg /x >))?";
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::tests::cases(2_000))]
 
     #[test]
     fn printing_and_parsing_a_rewrite_is_the_identity(

@@ -204,7 +204,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(500))]
+        #![proptest_config(crate::tests::cases(500))]
 
         #[test]
         fn few_share_at_the_least_cost(

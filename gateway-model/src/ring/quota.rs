@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(crate::tests::cases(2_000))]
 
         #[test]
         fn equal_parts_are_within_two_slots_or_two_percent_and_include_the_fair_one(

@@ -66,7 +66,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(crate::tests::cases(1_000))]
 
     #[test]
     fn routes_are_exact_within_a_slot_and_endpoints_within_two_or_two_percent(
@@ -126,7 +126,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(crate::tests::cases(40))]
 
     #[test]
     fn a_crowd_is_even_within_two_slots_or_two_percent(

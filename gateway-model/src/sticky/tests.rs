@@ -50,7 +50,7 @@ fn endpoints(count: u32) -> Vec<SocketAddr> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::tests::cases(2_000))]
 
     #[test]
     fn of_two_routes_raising_a_weight_moves_users_one_way(

@@ -120,7 +120,7 @@ fn assert_sound(one: &Condition, other: &Condition, requests: &[Asked]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::tests::cases(2_000))]
 
     #[test]
     fn what_is_implied_holds_wherever_the_condition_does(

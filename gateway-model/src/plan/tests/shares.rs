@@ -68,7 +68,7 @@ fn measure(gateway: &L7Gateway, header: &'static str, seed: u64) -> Vec<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(crate::tests::cases(1_000))]
 
     #[test]
     fn a_condition_gives_its_route_s_plus_what_is_left_times_w(

@@ -79,7 +79,7 @@ fn of(story: &Story) -> BTreeMap<String, Weight> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(crate::tests::cases(600))]
 
     #[test]
     fn weights_add_up_and_nothing_becomes_more_by_itself(deeds in prop::collection::vec(deed(), 1..16)) {

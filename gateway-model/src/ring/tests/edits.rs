@@ -29,7 +29,7 @@ fn excess_of_weights(size: u32, seed: u64, endpoints: usize, from: u64, to: u64)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::tests::cases(24))]
 
     #[test]
     fn one_endpoint_moves_at_most_half_a_percent_too_much_of_65536_slots(
@@ -59,7 +59,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(crate::tests::cases(100))]
 
     #[test]
     fn one_endpoint_moves_at_most_one_percent_too_much_of_16384_slots(
@@ -83,7 +83,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(crate::tests::cases(500))]
 
     #[test]
     fn one_endpoint_moves_at_most_two_and_a_half_percent_too_much_of_4096_slots(

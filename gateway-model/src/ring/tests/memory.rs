@@ -22,7 +22,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::tests::cases(400))]
 
     #[test]
     fn a_memo_gives_the_ring_from_nothing_after_any_edits(
