@@ -7,29 +7,25 @@
 //! [`plan`](crate::plan::plan) and [`diff`](crate::plan::diff::diff) would have it from the same inputs.
 
 mod change;
+mod declare;
 mod memory;
 mod store;
 mod touched;
 mod watchers;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use self::{memory::Memory, store::Store, watchers::Watchers};
 use crate::{
     discovery::Kept,
-    finding,
+    finding::{self, Finding},
     gateway::Gateway,
     key::GatewayKey,
     plan::{Plan, Touched, diff::Change},
-    resolve::{
-        Note, Outcome, Resolved,
-        claims::{self, Claimed},
-        declared::Declared,
-        remember,
-    },
+    resolve::{Note, Outcome, Resolved, ResolvedGateway, claims::Claim, declared::Declared},
     snapshot::Settings,
 };
 
@@ -38,13 +34,18 @@ pub use change::Node;
 /// Everything that is declared and observed, and what is to be in force.
 #[derive(Debug)]
 pub struct Planner {
+    /// As they are declared.
+    asked: Vec<Gateway>,
+    /// As of the last update: as they were those that stay so, the others as they are declared.
     gateways: Vec<Gateway>,
     declared: Declared,
+    claims: BTreeMap<GatewayKey, Claim>,
+    /// What is wrong with what is declared, whatever there is of workloads.
+    declared_findings: Vec<Finding>,
     watchers: Watchers,
     workloads: Store,
     node: Node,
     memory: Memory,
-    claimed: Claimed,
     outcomes: HashMap<GatewayKey, Outcome>,
     resolved: Resolved,
     /// Where in `resolved` a gateway is.
@@ -94,13 +95,15 @@ impl Planner {
     /// Nothing is declared or observed yet; `kept` is what was stored.
     pub fn new(settings: Settings, kept: Kept) -> Self {
         Self {
+            asked: Vec::new(),
             gateways: Vec::new(),
             declared: Declared::default(),
+            claims: BTreeMap::new(),
+            declared_findings: Vec::new(),
             watchers: Watchers::default(),
             workloads: Store::default(),
             node: Node::default(),
             memory: Memory::new(&kept, settings.route_ttl),
-            claimed: Claimed::default(),
             outcomes: HashMap::new(),
             resolved: Resolved { kept, settings, ..Resolved::default() },
             places: HashMap::new(),
@@ -123,7 +126,7 @@ impl Planner {
     pub fn update(&mut self, now: u64) -> Update {
         self.remember(now);
         if std::mem::take(&mut self.news.claims) {
-            self.settle_claims();
+            self.settle();
         }
         for (key, outcome) in &self.outcomes {
             if outcome.deadline.is_some_and(|deadline| deadline <= now) {
@@ -138,34 +141,6 @@ impl Planner {
         update.is_table_new = !Arc::ptr_eq(&table, &self.plan.l7);
         update.is_kept_new = std::mem::take(&mut self.news.kept);
         update
-    }
-
-    /// Notes who came and went, and forgets who has been gone for too long.
-    fn remember(&mut self, now: u64) {
-        let kept = &mut self.resolved.kept;
-        if std::mem::take(&mut self.news.declared) {
-            self.news.kept |= self.memory.note_gateways(kept, &self.declared, now);
-            self.news.claims = true;
-        }
-        for identity in std::mem::take(&mut self.news.workloads) {
-            let is_there = self.workloads.get(&identity).is_some_and(remember::is_remembered);
-            self.news.kept |= self.memory.note_workload(kept, identity, is_there, now);
-        }
-        let (gateway, any) = self.memory.forget(kept, now);
-        self.news.kept |= any;
-        self.news.claims |= gateway;
-    }
-
-    /// Gives out ports and hosts anew; touches who gets others.
-    fn settle_claims(&mut self) {
-        let valid: Vec<&Gateway> = self.declared.valid().map(|index| &self.gateways[index]).collect();
-        let new = claims::settle(&valid, &self.resolved.kept.gateways, &self.node.ports_in_use);
-        let old = std::mem::replace(&mut self.claimed, new);
-        let new = &self.claimed.claims;
-        let gone = old.claims.keys().filter(|key| !new.contains_key(*key));
-        let changed = new.iter().filter(|(key, claim)| old.claims.get(*key) != Some(claim));
-        self.news.findings = true;
-        self.news.gateways.extend(gone.chain(changed.map(|(key, _)| key)).cloned());
     }
 
     /// Brings what is told of all gateways up to date.
@@ -187,8 +162,9 @@ impl Planner {
             }
         }
         if std::mem::take(&mut self.news.findings) {
-            let mut findings = [self.declared.findings.as_slice(), &self.claimed.findings].concat();
-            for gateway in &self.resolved.gateways {
+            let mut findings = self.declared_findings.clone();
+            let as_declared = |gateway: &&Arc<ResolvedGateway>| !self.resolved.stayed.contains(&gateway.key);
+            for gateway in self.resolved.gateways.iter().filter(as_declared) {
                 findings.extend_from_slice(&self.outcomes[&gateway.key].findings);
             }
             finding::sort(&mut findings);

@@ -1,7 +1,8 @@
 //! From a snapshot to what it means: gateways with ports, hosts, routes, weights and endpoints. Pure: the same
 //! snapshot gives the same answer, whatever the order of workloads.
 //!
-//! Mistakes are findings. A gateway with an error of its own is left out; no other is touched by it.
+//! Mistakes are findings. A gateway with an error of its own stays as it was, or is left out; no other is touched
+//! by it.
 //!
 //! Gateways are resolved one by one, those that others chain to before the others. [`resolve`] does so for all
 //! of them, a [`Planner`](crate::planner::Planner) for those that a change touches, by the same functions.
@@ -14,6 +15,7 @@ pub(crate) mod index;
 mod life;
 pub(crate) mod remember;
 pub(crate) mod routes;
+pub(crate) mod settle;
 mod warn;
 
 use std::{
@@ -24,7 +26,7 @@ use std::{
 
 use serde::Serialize;
 
-use self::{declared::Declared, index::Index};
+use self::{index::Index, settle::Settled};
 use crate::{
     condition::Condition,
     discovery::{Kept, Origin, Seen},
@@ -46,6 +48,8 @@ pub const ABOUT_SURROUNDINGS: &[&str] =
 pub struct Resolved {
     /// Gateways in force, in the order declared.
     pub gateways: Vec<Arc<ResolvedGateway>>,
+    /// Those of them that stay as they were: they cannot be as they are declared now.
+    pub stayed: BTreeSet<GatewayKey>,
     /// What is wrong, in the order of places.
     pub findings: Vec<Finding>,
     /// What is to be stored.
@@ -201,14 +205,15 @@ pub(crate) struct Outcome {
 /// What a snapshot means.
 pub fn resolve(snapshot: &Snapshot) -> Resolved {
     let (now, route_ttl) = (snapshot.now, snapshot.settings.route_ttl);
-    let declared = Declared::new(&snapshot.gateways);
     let mut kept = snapshot.kept.clone();
     remember::workloads(&mut kept.workloads, &snapshot.workloads, now, route_ttl);
-    remember::gateways(&mut kept.gateways, &declared, now, route_ttl);
-    let valid: Vec<&Gateway> = declared.valid().map(|index| &snapshot.gateways[index]).collect();
-    let claimed = claims::settle(&valid, &kept.gateways, &snapshot.ports_in_use);
+    let names = snapshot.gateways.iter().map(|gateway| &gateway.key).collect();
+    remember::gateways(&mut kept.gateways, &names, now, route_ttl);
+    let was = |key: &GatewayKey| snapshot.in_force.iter().find(|gateway| gateway.key == *key);
+    let settled = settle::settle(&snapshot.gateways, was, &kept.gateways, &snapshot.ports_in_use);
+    let Settled { gateways, declared, claims, mut findings, stayed } = settled;
     let mut index = Index::default();
-    index.learn(snapshot.gateways.iter().flat_map(Gateway::selectors));
+    index.learn(gateways.iter().flat_map(Gateway::selectors));
     for (number, workload) in snapshot.workloads.iter().enumerate() {
         index.insert(number as u32, workload);
     }
@@ -224,16 +229,17 @@ pub fn resolve(snapshot: &Snapshot) -> Resolved {
     };
     let mut outcomes: HashMap<&GatewayKey, Outcome> = HashMap::new();
     for index in &declared.order {
-        let gateway = &snapshot.gateways[*index];
-        let Some(claim) = claimed.claims.get(&gateway.key) else { continue };
+        let gateway = &gateways[*index];
+        let Some(claim) = claims.get(&gateway.key) else { continue };
         let chains = chain::follow(gateway, &declared, |key| Some(outcomes.get(key)?.gateway.clone()));
         let kept = kept.gateways.entry(gateway.key.clone()).or_default();
         outcomes.insert(&gateway.key, routes::resolve(gateway, claim, chains, kept, &world));
     }
-    let mut findings = [declared.findings.as_slice(), &claimed.findings].concat();
     let mut out = Resolved::default();
-    for outcome in declared.valid().filter_map(|index| outcomes.remove(&snapshot.gateways[index].key)) {
-        findings.extend(outcome.findings);
+    for outcome in declared.valid().filter_map(|index| outcomes.remove(&gateways[index].key)) {
+        if !stayed.contains(&outcome.gateway.key) {
+            findings.extend(outcome.findings);
+        }
         out.notes.extend(outcome.notes);
         out.deadline = out.deadline.into_iter().chain(outcome.deadline).min();
         out.gateways.push(outcome.gateway);
@@ -241,6 +247,7 @@ pub fn resolve(snapshot: &Snapshot) -> Resolved {
     finding::sort(&mut findings);
     let deadline = remember::deadlines(&kept, route_ttl).chain(out.deadline).min();
     Resolved {
+        stayed,
         findings,
         deadline,
         kept,

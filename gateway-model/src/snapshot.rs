@@ -22,6 +22,9 @@ pub const SHARED_TLS_PORT: u16 = 443;
 pub struct Snapshot {
     /// Declared gateways, in the order declared.
     pub gateways: Vec<Gateway>,
+    /// The declarations that are in force: what cannot be as it is declared now stays so. Of a gateway that was not
+    /// in force there is none.
+    pub in_force: Vec<Gateway>,
     /// Workloads, in any order.
     pub workloads: Vec<Workload>,
     /// What was recorded before.

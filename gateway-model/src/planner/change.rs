@@ -1,16 +1,15 @@
 //! What may change.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
 };
 
-use super::{Memory, Planner, Watchers};
+use super::{Memory, Planner};
 use crate::{
-    discovery::{ChangeError, ConditionChange, Kept},
+    discovery::{ChangeError, ConditionChange, Kept, KeptRoute},
     gateway::{Gateway, Route},
     key::{GatewayKey, Protocol, RouteName},
-    resolve::declared::Declared,
     snapshot::External,
     weight::Weight,
     workload::Workload,
@@ -30,32 +29,14 @@ pub struct Node {
 }
 
 impl Planner {
-    /// Sets all declared gateways, in the order declared. Costs no more than comparing where they are as before.
+    /// Sets all declared gateways, in the order declared. Costs no more than comparing where they are as before. One that was in force and
+    /// cannot be as it is declared now stays as it was.
     pub fn set_gateways(&mut self, gateways: Vec<Gateway>) {
-        if gateways == self.gateways {
+        if gateways == self.asked {
             return;
         }
-        let declared = Declared::new(&gateways);
-        let mut are_names_new = self.declared.keys().count() != declared.keys().count();
-        for key in declared.keys() {
-            let old = self.declared.get(key).map(|index| &self.gateways[index]);
-            are_names_new |= old.is_none();
-            if old != declared.get(key).map(|index| &gateways[index]) {
-                self.news.gateways.insert(key.clone());
-            }
-        }
-        let is_valid =
-            |key: &GatewayKey| declared.get(key).is_some_and(|index| declared.rank(index).is_some());
-        self.news.gateways.extend(self.outcomes.keys().filter(|key| !is_valid(key)).cloned());
-        let valid = declared.valid().map(|index| &gateways[index]);
-        let is_touched = |gateway: &&Gateway| {
-            !self.outcomes.contains_key(&gateway.key) || (are_names_new && gateway.chained().next().is_some())
-        };
-        self.news.gateways.extend(valid.filter(is_touched).map(|gateway| gateway.key.clone()));
-        self.watchers = Watchers::new(&gateways);
-        self.workloads.learn(gateways.iter().flat_map(Gateway::selectors));
-        (self.gateways, self.declared) = (gateways, declared);
-        (self.news.declared, self.news.order, self.news.findings) = (true, true, true);
+        self.asked = gateways;
+        self.news.declared = true;
     }
 
     /// Sets all workloads, each of an identity of its own, in any order. Costs no more than comparing where they are
@@ -168,6 +149,15 @@ impl Planner {
         now: u64,
     ) -> Result<(), ChangeError> {
         self.edit(gateway, |kept, planner| kept.roll_back(&planner.resolved, gateway, route, now))
+    }
+
+    /// Takes changes back: sets what is remembered of a gateway's routes to what it was before them.
+    pub fn restore(&mut self, gateway: &GatewayKey, routes: BTreeMap<RouteName, KeptRoute>) {
+        if let Some(kept) = self.resolved.kept.gateways.get_mut(gateway) {
+            kept.routes = routes;
+            self.news.gateways.insert(gateway.clone());
+            self.news.kept = true;
+        }
     }
 
     /// Edits what is remembered of one gateway's routes.

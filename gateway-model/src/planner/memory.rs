@@ -1,12 +1,8 @@
 //! What is remembered of gateways and workloads that come and go, and when it is to be forgotten.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use crate::{
-    discovery::Kept,
-    key::GatewayKey,
-    resolve::{declared::Declared, remember},
-};
+use crate::{discovery::Kept, key::GatewayKey, resolve::remember};
 
 /// Something that is gone and not forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,10 +37,15 @@ impl Memory {
     }
 
     /// Notes which gateways are declared; tells whether that is news.
-    pub(super) fn note_gateways(&mut self, kept: &mut Kept, declared: &Declared, now: u64) -> bool {
+    pub(super) fn note_gateways(
+        &mut self,
+        kept: &mut Kept,
+        declared: &HashSet<&GatewayKey>,
+        now: u64,
+    ) -> bool {
         let mut is_news = false;
-        for key in declared.keys() {
-            is_news |= self.note(kept, &Gone::Gateway(key.clone()), true, now);
+        for key in declared {
+            is_news |= self.note(kept, &Gone::Gateway((*key).clone()), true, now);
         }
         let absent: Vec<GatewayKey> =
             kept.gateways.keys().filter(|key| !declared.contains(key)).cloned().collect();

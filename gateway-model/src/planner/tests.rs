@@ -34,6 +34,8 @@ enum Edit {
     Replace(usize),
     Weight(usize, usize, u16, bool),
     RollBack(usize, usize),
+    /// A change of weights that is taken back, before an update or after one.
+    Undo(usize, usize, u16, bool),
     Condition(usize, usize, Option<u8>),
     /// What a restart reads: all that was stored, or all but one gateway's.
     Restore(Option<usize>),
@@ -118,6 +120,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         3 => (any::<usize>(), any::<usize>(), 0_u16..=10_000, any::<bool>())
             .prop_map(|(gateway, route, weight, rebalance)| Edit::Weight(gateway, route, weight, rebalance)),
         1 => (any::<usize>(), any::<usize>()).prop_map(|(gateway, route)| Edit::RollBack(gateway, route)),
+        1 => (any::<usize>(), any::<usize>(), 0_u16..=10_000, any::<bool>())
+            .prop_map(|(gateway, route, weight, late)| Edit::Undo(gateway, route, weight, late)),
         2 => (any::<usize>(), any::<usize>(), prop::option::of(0_u8..3))
             .prop_map(|(gateway, route, condition)| Edit::Condition(gateway, route, condition)),
         1 => prop::option::of(any::<usize>()).prop_map(Edit::Restore),
@@ -130,6 +134,8 @@ fn edit() -> impl Strategy<Value = Edit> {
 struct Twin {
     planner: Planner,
     gateways: Vec<Gateway>,
+    /// The declarations that are in force.
+    in_force: BTreeMap<GatewayKey, Gateway>,
     workloads: Vec<Workload>,
     node: Node,
     now: u64,
@@ -138,7 +144,14 @@ struct Twin {
 impl Twin {
     fn new() -> Self {
         let planner = Planner::new(settings(), Kept::default());
-        Self { planner, gateways: Vec::new(), workloads: Vec::new(), node: Node::default(), now: 1_000 }
+        Self {
+            planner,
+            gateways: Vec::new(),
+            in_force: BTreeMap::new(),
+            workloads: Vec::new(),
+            node: Node::default(),
+            now: 1_000,
+        }
     }
 
     fn edit(&mut self, edit: Edit) {
@@ -173,6 +186,18 @@ impl Twin {
             Edit::RollBack(gateway, route) => {
                 if let Some((key, route)) = self.route(gateway, route) {
                     self.planner.roll_back(&key, &route, self.now).unwrap();
+                }
+            }
+            Edit::Undo(gateway, route, weight, late) => {
+                if let Some((key, route)) = self.route(gateway, route) {
+                    let change = [(route, Weight::from_hundredths(weight).unwrap())];
+                    let kept = self.planner.resolved().kept.gateways.get(&key);
+                    let before = kept.map(|kept| kept.routes.clone()).unwrap_or_default();
+                    let _ = self.planner.set_weights(&key, &change, true, self.now);
+                    if late {
+                        self.check();
+                    }
+                    self.planner.restore(&key, before);
                 }
             }
             Edit::Condition(gateway, route, condition) => {
@@ -233,6 +258,7 @@ impl Twin {
         let kept = self.planner.resolved().kept.clone();
         let scratch = resolve(&Snapshot {
             gateways: self.gateways.clone(),
+            in_force: self.in_force.values().cloned().collect(),
             workloads: self.workloads.clone(),
             kept: kept.clone(),
             addresses: self.node.addresses.clone(),
@@ -245,6 +271,7 @@ impl Twin {
         let update = self.planner.update(self.now);
         let resolved = self.planner.resolved();
         assert_eq!(resolved.gateways, scratch.gateways);
+        assert_eq!(resolved.stayed, scratch.stayed);
         assert_eq!(resolved.findings, scratch.findings);
         assert_eq!(resolved.kept, scratch.kept);
         assert_eq!(resolved.deadline, scratch.deadline);
@@ -267,6 +294,17 @@ impl Twin {
         apply(&mut patched, update.changes);
         assert_eq!(patched, made.l4);
         assert_eq!(self.planner.update(self.now), Update::default(), "nothing is left to do");
+        self.note_in_force(&scratch);
+    }
+
+    /// Notes which declarations are in force.
+    fn note_in_force(&mut self, resolved: &Resolved) {
+        let mut old = std::mem::take(&mut self.in_force);
+        for ResolvedGateway { key, .. } in resolved.gateways.iter().map(Arc::as_ref) {
+            let asked = || self.gateways.iter().find(|gateway| gateway.key == *key).cloned();
+            let declaration = if resolved.stayed.contains(key) { old.remove(key) } else { asked() };
+            self.in_force.insert(key.clone(), declaration.expect("what is in force is declared, or was"));
+        }
     }
 }
 

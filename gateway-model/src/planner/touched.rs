@@ -28,7 +28,7 @@ impl Planner {
         while let Some(rank) = left.pop_first() {
             let index = self.declared.order[rank];
             let key = &self.gateways[index].key;
-            if self.claimed.claims.contains_key(key) {
+            if self.claims.contains_key(key) {
                 notes.insert(index, self.resolve_one(index, now, &mut left, &mut touched));
             } else {
                 let key = key.clone();
@@ -47,7 +47,7 @@ impl Planner {
         touched: &mut Touched,
     ) -> Vec<Note> {
         let gateway = &self.gateways[index];
-        let claim = &self.claimed.claims[&gateway.key];
+        let claim = &self.claims[&gateway.key];
         let chains =
             chain::follow(gateway, &self.declared, |key| Some(self.outcomes.get(key)?.gateway.clone()));
         let Kept { gateways, workloads } = &mut self.resolved.kept;

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::declared::Declared;
 use crate::{
     discovery::{Kept, KeptGateway, Seen},
     key::GatewayKey,
@@ -54,11 +53,11 @@ pub(crate) fn workload(
 /// Notes which gateways are declared and which are not.
 pub(super) fn gateways(
     kept: &mut BTreeMap<GatewayKey, KeptGateway>,
-    declared: &Declared,
+    declared: &HashSet<&GatewayKey>,
     now: u64,
     ttl: u64,
 ) {
-    for key in declared.keys() {
+    for key in declared {
         gateway(kept, key, true, now, ttl);
     }
     let absent: Vec<GatewayKey> = kept.keys().filter(|key| !declared.contains(key)).cloned().collect();

@@ -6,6 +6,7 @@ mod conditions;
 mod endpoints;
 mod life;
 mod properties;
+mod stays;
 mod warnings;
 mod weights;
 

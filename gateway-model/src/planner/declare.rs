@@ -1,0 +1,79 @@
+//! From what is declared to what is to be in force.
+
+use std::collections::HashSet;
+
+use super::{Planner, Watchers};
+use crate::{
+    gateway::Gateway,
+    key::GatewayKey,
+    resolve::{
+        declared::Declared,
+        remember,
+        settle::{self, Settled},
+    },
+};
+
+impl Planner {
+    /// Notes who came and went, and forgets who has been gone for too long.
+    pub(super) fn remember(&mut self, now: u64) {
+        let kept = &mut self.resolved.kept;
+        if std::mem::take(&mut self.news.declared) {
+            let names: HashSet<&GatewayKey> = self.asked.iter().map(|gateway| &gateway.key).collect();
+            self.news.kept |= self.memory.note_gateways(kept, &names, now);
+            self.news.claims = true;
+        }
+        for identity in std::mem::take(&mut self.news.workloads) {
+            let is_there = self.workloads.get(&identity).is_some_and(remember::is_remembered);
+            self.news.kept |= self.memory.note_workload(kept, identity, is_there, now);
+        }
+        let (gateway, any) = self.memory.forget(kept, now);
+        self.news.kept |= any;
+        self.news.claims |= gateway;
+    }
+
+    /// Settles anew which declarations are to be in force and who has which ports and hosts; touches those that
+    /// this changes.
+    pub(super) fn settle(&mut self) {
+        let was = |key: &GatewayKey| {
+            let index = self.declared.get(key).filter(|_| self.claims.contains_key(key))?;
+            self.gateways.get(index)
+        };
+        let kept = &self.resolved.kept.gateways;
+        let settled = settle::settle(&self.asked, was, kept, &self.node.ports_in_use);
+        let Settled { gateways, declared, claims, findings, stayed } = settled;
+        let gateways = (*gateways != *self.gateways).then(|| gateways.into_owned());
+        if let Some(gateways) = gateways {
+            self.adopt(gateways, declared);
+        }
+        let old = std::mem::replace(&mut self.claims, claims);
+        let gone = old.keys().filter(|key| !self.claims.contains_key(*key));
+        let changed = self.claims.iter().filter(|(key, claim)| old.get(*key) != Some(claim));
+        self.news.gateways.extend(gone.chain(changed.map(|(key, _)| key)).cloned());
+        (self.declared_findings, self.resolved.stayed) = (findings, stayed);
+        self.news.findings = true;
+    }
+
+    /// Takes over other declarations; touches those that are not as they were.
+    fn adopt(&mut self, gateways: Vec<Gateway>, declared: Declared) {
+        let mut are_names_new = self.declared.keys().count() != declared.keys().count();
+        for key in declared.keys() {
+            let old = self.declared.get(key).map(|index| &self.gateways[index]);
+            are_names_new |= old.is_none();
+            if old != declared.get(key).map(|index| &gateways[index]) {
+                self.news.gateways.insert(key.clone());
+            }
+        }
+        let is_valid =
+            |key: &GatewayKey| declared.get(key).is_some_and(|index| declared.rank(index).is_some());
+        self.news.gateways.extend(self.outcomes.keys().filter(|key| !is_valid(key)).cloned());
+        let valid = declared.valid().map(|index| &gateways[index]);
+        let is_touched = |gateway: &&Gateway| {
+            !self.outcomes.contains_key(&gateway.key) || (are_names_new && gateway.chained().next().is_some())
+        };
+        self.news.gateways.extend(valid.filter(is_touched).map(|gateway| gateway.key.clone()));
+        self.watchers = Watchers::new(&gateways);
+        self.workloads.learn(gateways.iter().flat_map(Gateway::selectors));
+        (self.gateways, self.declared) = (gateways, declared);
+        self.news.order = true;
+    }
+}
