@@ -152,17 +152,18 @@ impl Control {
     }
 
     fn store(&mut self) -> anyhow::Result<()> {
-        if self.desired.kept != self.stored {
-            self.state.store(&self.desired.kept)?;
-            self.stored = self.desired.kept.clone();
+        if self.desired.is_kept_new && *self.desired.kept() != self.stored {
+            self.state.store(self.desired.kept())?;
+            self.stored = self.desired.kept().clone();
         }
+        self.desired.is_kept_new = false;
         Ok(())
     }
 
     /// The kernel first: a connection that the proxy makes is counted for ids that the kernel knows by then.
     async fn put_in_force(&mut self) -> anyhow::Result<()> {
         let generation = self.desired.generation;
-        let plan = self.desired.plan.l4.clone();
+        let plan = self.desired.plan().l4.clone();
         let addresses = self.config.addresses.clone();
         let applied = self
             .call(move |dataplane| {
@@ -170,13 +171,13 @@ impl Control {
                 dataplane.apply(&plan)
             })
             .await??;
-        self.proxy.set_table(Arc::clone(&self.desired.plan.l7));
+        self.proxy.set_table(Arc::clone(&self.desired.plan().l7));
         self.unreachable = applied.unreachable.iter().filter_map(unreachable).collect();
         self.unreachable.extend(applied.rejected.iter().map(rejected));
         if generation != self.in_force {
             tracing::info!(
                 generation,
-                gateways = self.desired.resolved.gateways.len(),
+                gateways = self.desired.resolved().gateways.len(),
                 slots = applied.slots,
                 frontends = applied.frontends,
                 "in force"

@@ -7,13 +7,13 @@ use std::{
 };
 
 use gateway_model::{
-    discovery::Kept,
+    discovery::{Kept, KeptRoute},
     finding::Finding,
-    gateway::Gateway,
-    key::GatewayKey,
-    plan::{self, Plan},
-    resolve::{self, Resolved},
-    snapshot::{External, Settings, Snapshot},
+    key::{GatewayKey, RouteName},
+    plan::Plan,
+    planner::{self, Planner},
+    resolve::Resolved,
+    snapshot::{External, Settings},
     workload::Workload,
 };
 
@@ -38,114 +38,94 @@ pub(super) struct Node {
 pub(super) struct Desired {
     /// What the files declare.
     pub(super) sources: Sources,
-    /// What is remembered.
-    pub(super) kept: Kept,
-    /// What all of it means.
-    pub(super) resolved: Resolved,
-    /// What the kernel and the proxy are to do.
-    pub(super) plan: Plan,
+    /// What that means, and what is changed at run time.
+    pub(super) planner: Planner,
     /// Counts changes of the plan.
     pub(super) generation: u64,
+    /// Whether something else may be remembered than was stored last.
+    pub(super) is_kept_new: bool,
     addresses: BTreeSet<IpAddr>,
-    /// The declarations that are in force.
-    good: BTreeMap<GatewayKey, Gateway>,
 }
 
 impl Desired {
     /// Nothing yet, but for what is remembered; `addresses` are those besides the devices' own.
     pub(super) fn new(sources: Sources, kept: Kept, addresses: BTreeSet<IpAddr>) -> Self {
-        Self {
-            sources,
-            kept,
-            addresses,
-            resolved: Resolved::default(),
-            plan: Plan::default(),
-            generation: 0,
-            good: BTreeMap::new(),
-        }
+        let planner = Planner::new(Settings::default(), kept);
+        Self { sources, planner, generation: 0, is_kept_new: false, addresses }
     }
 
-    /// Works everything out anew. Level-triggered: what happened in the meantime does not matter.
+    /// What everything means.
+    pub(super) fn resolved(&self) -> &Resolved {
+        self.planner.resolved()
+    }
+
+    /// What is remembered.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.resolved().kept
+    }
+
+    /// What is remembered of a gateway's routes.
+    pub(super) fn kept_routes(&self, gateway: &GatewayKey) -> BTreeMap<RouteName, KeptRoute> {
+        self.kept().gateways.get(gateway).map(|kept| kept.routes.clone()).unwrap_or_default()
+    }
+
+    /// What the kernel and the proxy are to do.
+    pub(super) fn plan(&self) -> &Plan {
+        self.planner.plan()
+    }
+
+    /// Works out what has changed. Level-triggered: what happened in the meantime does not matter.
     pub(super) fn work_out(&mut self, node: &Node) {
+        if let Some(gateways) = self.sources.take_gateways() {
+            self.planner.set_gateways(gateways);
+        }
+        for (identity, workload) in self.sources.take_workloads() {
+            match workload {
+                Some(workload) => self.planner.upsert_workload(workload),
+                None => self.planner.remove_workload(&identity),
+            }
+        }
+        self.planner.set_node(self.as_planned_for(node));
+        let update = self.planner.update(now());
+        for note in &update.notes {
+            tracing::info!(gateway = %note.gateway, "{}", note.message);
+        }
+        let is_plan_new = self.generation == 0 || update.is_table_new || !update.changes.is_empty();
+        self.generation += u64::from(is_plan_new);
+        self.is_kept_new |= update.is_kept_new;
+    }
+
+    /// What the node says to gateways: of ports only those that others have on an address of theirs.
+    fn as_planned_for(&self, node: &Node) -> planner::Node {
         let addresses: BTreeSet<IpAddr> =
             node.devices.values().flatten().chain(&self.addresses).copied().collect();
         let is_ours = |address: IpAddr| address.is_unspecified() || addresses.contains(&address);
         let in_use = node.listening.iter().filter(|socket| is_ours(socket.address));
-        let mut snapshot = Snapshot {
-            gateways: self.sources.gateways(),
-            workloads: self.sources.workloads(),
-            kept: self.kept.clone(),
+        planner::Node {
             ports_in_use: in_use.map(|socket| (socket.protocol, socket.port)).collect(),
             through_uplink: node.through_uplink.clone(),
             external: External::default(),
             addresses: addresses.into_iter().collect(),
-            now: now(),
-            settings: Settings::default(),
-        };
-        let resolved = self.resolve(&mut snapshot);
-        for note in &resolved.notes {
-            tracing::info!(gateway = %note.gateway, "{}", note.message);
         }
-        let is_same = self.generation > 0
-            && self.resolved.gateways == resolved.gateways
-            && self.resolved.addresses == resolved.addresses;
-        self.kept = resolved.kept.clone();
-        self.resolved = resolved;
-        if !is_same {
-            self.generation += 1;
-            self.plan = plan::plan(&self.resolved, Some(&self.plan));
-        }
-    }
-
-    /// A gateway that was in force and cannot be as it is declared now (its port belongs to another, say) stays as
-    /// it was.
-    fn resolve(&mut self, snapshot: &mut Snapshot) -> Resolved {
-        let mut resolved = resolve::resolve(snapshot);
-        let is_in = |resolved: &Resolved, key: &GatewayKey| resolved.gateways.iter().any(|of| of.key == *key);
-        let mut fallen = BTreeSet::new();
-        for gateway in snapshot.gateways.iter_mut().filter(|gateway| !is_in(&resolved, &gateway.key)) {
-            if let Some(good) = self.good.get(&gateway.key).filter(|good| *good != gateway) {
-                fallen.insert(gateway.key.clone());
-                *gateway = good.clone();
-            }
-        }
-        if !fallen.is_empty() {
-            let is_of_fallen =
-                |finding: &Finding| finding.gateway.as_ref().is_some_and(|key| fallen.contains(key));
-            let mut why = std::mem::take(&mut resolved.findings);
-            why.retain(is_of_fallen);
-            resolved = resolve::resolve(snapshot);
-            resolved.findings.retain(|finding| !is_of_fallen(finding));
-            resolved.findings.extend(why);
-        }
-        let in_force = snapshot.gateways.iter().filter(|gateway| is_in(&resolved, &gateway.key));
-        self.good = in_force.map(|gateway| (gateway.key.clone(), gateway.clone())).collect();
-        resolved
     }
 
     /// Whether it is time to work it out though nothing changed.
     pub(super) fn is_due(&self) -> bool {
-        self.resolved.deadline.is_some_and(|deadline| deadline <= now())
+        self.resolved().deadline.is_some_and(|deadline| deadline <= now())
     }
 
     /// Every address that may be an endpoint.
     pub(super) fn endpoint_addresses(&self) -> BTreeSet<IpAddr> {
+        let routes = self.sources.gateways().flat_map(|gateway| &gateway.routes);
+        let external = routes.filter_map(|route| route.external()?.0.parse().ok());
         let workloads = self.sources.workloads();
-        let gateways = self.sources.gateways();
-        let external =
-            gateways.iter().flat_map(|gateway| &gateway.routes).filter_map(|route| route.external());
-        let external = external.filter_map(|(host, _)| host.parse().ok());
-        workloads
-            .iter()
-            .flat_map(|Workload { addresses, .. }| addresses.iter().copied())
-            .chain(external)
-            .collect()
+        workloads.flat_map(|Workload { addresses, .. }| addresses.iter().copied()).chain(external).collect()
     }
 
     /// What is wrong with what is declared.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings = self.sources.findings();
-        findings.extend(self.resolved.findings.iter().cloned());
+        findings.extend(self.resolved().findings.iter().cloned());
         gateway_model::finding::sort(&mut findings);
         findings
     }
@@ -211,7 +191,7 @@ mod tests {
     }
 
     fn ports(desired: &Desired) -> Vec<(String, u16)> {
-        desired.resolved.gateways.iter().map(|gateway| (gateway.key.name.clone(), gateway.port)).collect()
+        desired.resolved().gateways.iter().map(|gateway| (gateway.key.name.clone(), gateway.port)).collect()
     }
 
     fn errors(desired: &Desired) -> Vec<&'static str> {
@@ -244,9 +224,37 @@ mod tests {
     }
 
     #[test]
-    fn the_same_again_is_no_new_generation() {
+    fn the_same_again_is_no_new_generation_and_nothing_to_store() {
         let mut desired = desired(&[("a", 1001)]);
+        assert!(std::mem::take(&mut desired.is_kept_new), "the gateway and its port");
         desired.work_out(&node());
-        assert_eq!(desired.generation, 1);
+        assert_eq!((desired.generation, desired.is_kept_new), (1, false));
+    }
+
+    #[test]
+    fn what_is_new_of_workloads_and_node_is_worked_out() {
+        let mut desired = desired(&[("a", 1001)]);
+        let endpoints = |desired: &Desired| -> Vec<String> {
+            let routes = desired.resolved().gateways.iter().flat_map(|gateway| &gateway.routes);
+            routes.flat_map(|route| &route.endpoints).map(|one| one.address.to_string()).collect()
+        };
+        let pod = |address: &str| {
+            let text = format!(
+                "- {{name: a, labels: {{app: foo, version: 1}}, addresses: [{address}], ports: [{{port: 80}}], created: 1}}\n"
+            );
+            Texts::from([(PathBuf::from("/w.yaml"), Ok(text.into()))])
+        };
+        desired.sources.set_workloads(&pod("10.0.0.1"));
+        desired.work_out(&node());
+        assert_eq!((endpoints(&desired), desired.generation), (vec!["10.0.0.1:80".to_owned()], 2));
+        desired.is_kept_new = false;
+        desired.sources.set_workloads(&pod("10.0.0.2"));
+        desired.work_out(&node());
+        assert_eq!((endpoints(&desired), desired.generation), (vec!["10.0.0.2:80".to_owned()], 3));
+        assert!(!desired.is_kept_new, "its route is what it was");
+        desired.sources.set_workloads(&Texts::new());
+        desired.work_out(&Node::default());
+        assert_eq!((endpoints(&desired), desired.generation), (Vec::new(), 4));
+        assert!(desired.resolved().addresses.is_empty());
     }
 }

@@ -4,8 +4,9 @@
 //! cannot be pinned to an item (the text does not parse), every item that the file no longer shows is kept.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use gateway_model::{
@@ -24,6 +25,10 @@ pub(super) struct Sources {
     namespace: String,
     gateways: Files<Gateway>,
     workloads: Files<Workload>,
+    /// Whether other gateways are declared than were taken last.
+    are_gateways_new: bool,
+    /// Identities of workloads that came, went or changed since they were taken last.
+    changed_workloads: HashSet<String>,
 }
 
 type Files<T> = BTreeMap<PathBuf, FileContent<T>>;
@@ -31,6 +36,7 @@ type Files<T> = BTreeMap<PathBuf, FileContent<T>>;
 /// One file's last good content, and what is wrong with its present one.
 #[derive(Debug)]
 struct FileContent<T> {
+    text: Result<Arc<str>, ReadError>,
     items: Vec<T>,
     findings: Vec<Finding>,
     /// Whether no item can be read from it as it is.
@@ -40,7 +46,13 @@ struct FileContent<T> {
 impl Sources {
     /// Nothing declared yet; `namespace` is for what names none.
     pub(super) fn new(namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), gateways: Files::new(), workloads: Files::new() }
+        Self {
+            namespace: namespace.to_owned(),
+            gateways: Files::new(),
+            workloads: Files::new(),
+            are_gateways_new: false,
+            changed_workloads: HashSet::new(),
+        }
     }
 
     /// Takes over what the files of artifacts say now.
@@ -56,7 +68,8 @@ impl Sources {
             finding::sort(&mut parsed.findings);
             (parsed.gateways, parsed.findings)
         };
-        update(&mut self.gateways, texts, parse, |gateway| Some(gateway.key.clone()));
+        let key = |gateway: &Gateway| Some(gateway.key.clone());
+        update(&mut self.gateways, texts, parse, key, |_, _| self.are_gateways_new = true);
     }
 
     /// Takes over what the files of workloads say now.
@@ -65,19 +78,37 @@ impl Sources {
             let parsed = workload::parse(file, text, &self.namespace);
             (parsed.workloads, parsed.findings)
         };
-        update(&mut self.workloads, texts, parse, |_| None);
+        let changed = &mut self.changed_workloads;
+        update(&mut self.workloads, texts, parse, |_| None, |old, new| changed.extend(differing(old, new)));
     }
 
     /// All gateways, by file and place.
-    pub(super) fn gateways(&self) -> Vec<Gateway> {
-        self.gateways.values().flat_map(|file| file.items.iter().cloned()).collect()
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &Gateway> {
+        self.gateways.values().flat_map(|file| &file.items)
     }
 
-    /// All workloads; of two with one identity, in two files, the first counts.
-    pub(super) fn workloads(&self) -> Vec<Workload> {
-        let mut seen = BTreeSet::new();
-        let all = self.workloads.values().flat_map(|file| &file.items);
-        all.filter(|workload| seen.insert(workload.identity())).cloned().collect()
+    /// All workloads, by file and place; of those with one identity, in several files, the first counts.
+    pub(super) fn workloads(&self) -> impl Iterator<Item = &Workload> {
+        self.workloads.values().flat_map(|file| &file.items)
+    }
+
+    /// All gateways, where they are others than were taken last.
+    pub(super) fn take_gateways(&mut self) -> Option<Vec<Gateway>> {
+        std::mem::take(&mut self.are_gateways_new).then(|| self.gateways().cloned().collect())
+    }
+
+    /// Workloads that are not as they were taken last, by identity; nothing for those that are gone.
+    pub(super) fn take_workloads(&mut self) -> HashMap<String, Option<Workload>> {
+        let changed = std::mem::take(&mut self.changed_workloads);
+        let mut changed: HashMap<_, _> = changed.into_iter().map(|identity| (identity, None)).collect();
+        if !changed.is_empty() {
+            for workload in self.workloads() {
+                if let Some(place @ None) = changed.get_mut(&workload.identity()) {
+                    *place = Some(workload.clone());
+                }
+            }
+        }
+        changed
     }
 
     /// Everything that is wrong.
@@ -101,37 +132,45 @@ impl Sources {
     }
 }
 
-fn update<T, K>(
+/// Reads the files that changed; tells `note` what each of them held and holds now.
+fn update<T: Identified>(
     files: &mut Files<T>,
     texts: &Texts,
     parse: impl Fn(&str, &str) -> (Vec<T>, Vec<Finding>),
-    key: K,
-) where
-    T: Identified,
-    K: Fn(&T) -> Option<GatewayKey>,
-{
-    files.retain(|path, _| texts.contains_key(path));
+    key: impl Fn(&T) -> Option<GatewayKey>,
+    mut note: impl FnMut(&[T], &[T]),
+) {
+    files.retain(|path, file| {
+        let is_there = texts.contains_key(path);
+        if !is_there {
+            note(&file.items, &[]);
+        }
+        is_there
+    });
     for (path, text) in texts {
+        if files.get(path).is_some_and(|file| file.text == *text) {
+            continue;
+        }
         let last = files.remove(path).map(|file| file.items).unwrap_or_default();
         let name = path.display().to_string();
-        let content = match text {
+        let (items, findings, is_broken) = match text {
             Ok(text) => {
                 let (items, findings) = parse(&name, text);
                 let unpinned =
                     || findings.iter().filter(|finding| finding.is_error() && finding.gateway.is_none());
                 let is_broken = unpinned().any(|finding| items.is_empty() || finding.code == "syntax");
-                FileContent { items: keep_last_good(last, items, &findings, &key), findings, is_broken }
+                (keep_last_good(&last, items, &findings, &key), findings, is_broken)
             }
-            Err(error) => {
-                FileContent { items: last, findings: vec![unreadable(path, error)], is_broken: true }
-            }
+            Err(error) => (last.clone(), vec![unreadable(path, error)], true),
         };
+        note(&last, &items);
+        let content = FileContent { text: text.clone(), items, findings, is_broken };
         files.insert(path.clone(), content);
     }
 }
 
 /// What tells one item of a file from another.
-trait Identified {
+trait Identified: Clone + PartialEq {
     fn identity(&self) -> String;
 }
 
@@ -148,20 +187,31 @@ impl Identified for Workload {
 }
 
 fn keep_last_good<T: Identified>(
-    last: Vec<T>,
+    last: &[T],
     mut items: Vec<T>,
     findings: &[Finding],
     key: impl Fn(&T) -> Option<GatewayKey>,
 ) -> Vec<T> {
     let errors = || findings.iter().filter(|finding| finding.is_error());
     let shown: BTreeSet<_> = items.iter().map(Identified::identity).collect();
-    let kept = last.into_iter().filter(|item| {
+    let kept = last.iter().filter(|item| {
         let key = key(item);
         let is_wrong = errors().any(|error| error.gateway.is_none() || error.gateway == key);
         is_wrong && !shown.contains(&item.identity())
     });
-    items.extend(kept);
+    items.extend(kept.cloned());
     items
+}
+
+/// Identities of items that are in one of two lists only, or not the same in both.
+fn differing<T: Identified>(old: &[T], new: &[T]) -> Vec<String> {
+    let mut pairs: HashMap<String, [Option<&T>; 2]> = HashMap::new();
+    for (place, items) in [old, new].into_iter().enumerate() {
+        for item in items {
+            pairs.entry(item.identity()).or_default()[place].get_or_insert(item);
+        }
+    }
+    pairs.into_iter().filter(|(_, [old, new])| old != new).map(|(identity, _)| identity).collect()
 }
 
 fn unreadable(path: &Path, error: &ReadError) -> Finding {
@@ -184,7 +234,7 @@ mod tests {
 
     fn ports(sources: &Sources) -> Vec<(String, u16)> {
         let port = |gateway: &Gateway| gateway.port.map_or(0, |port| port.number);
-        sources.gateways().iter().map(|gateway| (gateway.key.name.clone(), port(gateway))).collect()
+        sources.gateways().map(|gateway| (gateway.key.name.clone(), port(gateway))).collect()
     }
 
     fn loaded(content: &str) -> Sources {
@@ -250,10 +300,44 @@ mod tests {
         let list = |text: &str| Texts::from([(PathBuf::from("/w.yaml"), Ok(text.into()))]);
         let mut sources = Sources::new("default");
         sources.set_workloads(&list("- {name: a}\n- {name: b}\n"));
-        assert_eq!(sources.workloads().len(), 2);
+        assert_eq!(sources.workloads().count(), 2);
         sources.set_workloads(&list("- {name: a, redy: true}\n"));
-        assert_eq!(sources.workloads().len(), 2);
+        assert_eq!(sources.workloads().count(), 2);
         sources.set_workloads(&list("- {name: a}\n"));
-        assert_eq!(sources.workloads().len(), 1);
+        assert_eq!(sources.workloads().count(), 1);
+    }
+
+    #[test]
+    fn only_workloads_that_changed_are_taken() {
+        let files = |files: &[(&str, &str)]| -> Texts {
+            files.iter().map(|(path, text)| (PathBuf::from(path), Ok((*text).into()))).collect()
+        };
+        let taken = |sources: &mut Sources| -> BTreeMap<String, Option<bool>> {
+            let taken = sources.take_workloads().into_iter();
+            taken.map(|(identity, workload)| (identity, workload.map(|workload| workload.ready))).collect()
+        };
+        let of = |name: &str| format!("default/pod/{name}");
+        let mut sources = Sources::new("default");
+        let second = ("/2.yaml", "- {name: a, ready: false}\n- {name: c}\n");
+        sources.set_workloads(&files(&[("/1.yaml", "- {name: a}\n- {name: b}\n"), second]));
+        let all = [(of("a"), Some(true)), (of("b"), Some(true)), (of("c"), Some(true))];
+        assert_eq!(taken(&mut sources), BTreeMap::from(all), "of the two a, the first");
+        assert_eq!(taken(&mut sources), BTreeMap::new());
+        sources.set_workloads(&files(&[("/1.yaml", "- {name: b}\n- {name: a}\n"), second]));
+        assert_eq!(taken(&mut sources), BTreeMap::new(), "their order says nothing");
+        sources.set_workloads(&files(&[second]));
+        assert_eq!(taken(&mut sources), BTreeMap::from([(of("a"), Some(false)), (of("b"), None)]));
+    }
+
+    #[test]
+    fn gateways_are_taken_once_for_each_change_of_their_files() {
+        let mut sources = loaded(&(gateway("a", 1001) + &gateway("b", 1002)));
+        assert_eq!(sources.take_gateways().map(|gateways| gateways.len()), Some(2));
+        sources.set_artifacts(&texts(&(gateway("a", 1001) + &gateway("b", 1002))));
+        assert_eq!(sources.take_gateways(), None);
+        sources.set_artifacts(&texts(&(gateway("b", 1002) + &gateway("a", 1001))));
+        assert!(sources.take_gateways().is_some(), "their order matters");
+        sources.set_artifacts(&Texts::new());
+        assert_eq!(sources.take_gateways(), Some(Vec::new()));
     }
 }

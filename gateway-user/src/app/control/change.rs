@@ -2,8 +2,9 @@
 
 use gateway_model::{
     condition::Condition,
-    discovery::{ChangeError, ConditionChange, Kept},
+    discovery::{ChangeError, ConditionChange},
     key::{GatewayKey, RouteName},
+    planner::Planner,
     weight::Weight,
 };
 
@@ -30,11 +31,10 @@ impl Control {
             .into_iter()
             .map(|(route, weight)| Ok((RouteName(route), parse_weight(&weight)?)))
             .collect::<Result<_, Refusal>>()?;
-        let mut kept = self.desired.kept.clone();
-        kept.set_weights(&self.desired.resolved, &key, &weights, change.rebalance, now()).map_err(refuse)?;
         let shown =
             weights.iter().map(|(route, weight)| format!("{route}={weight}")).collect::<Vec<_>>().join(" ");
-        self.change_to(kept, &key)
+        let set = |planner: &mut Planner| planner.set_weights(&key, &weights, change.rebalance, now());
+        self.change(&key, set)
             .await
             .inspect(|_| tracing::info!(gateway = %key, weights = shown, "weights set"))
     }
@@ -57,10 +57,8 @@ impl Control {
         };
         let strength = change.strength.as_deref().map(parse_weight).transpose()?;
         let strength = strength.or_else(|| self.first_strength(&key, &route, &condition));
-        let mut kept = self.desired.kept.clone();
-        kept.set_condition(&self.desired.resolved, &key, &route, condition, strength, now())
-            .map_err(refuse)?;
-        self.change_to(kept, &key).await.inspect(|view| {
+        let set = |planner: &mut Planner| planner.set_condition(&key, &route, condition, strength, now());
+        self.change(&key, set).await.inspect(|view| {
             let now = view.routes.iter().find(|of| of.name == route.0).and_then(|of| of.condition.as_ref());
             let condition = now.map_or("none", |condition| &condition.value);
             tracing::info!(gateway = %key, %route, condition, "condition set");
@@ -74,19 +72,25 @@ impl Control {
         route: &RouteName,
         change: &ConditionChange,
     ) -> Option<Weight> {
-        let gateway = self.desired.resolved.gateways.iter().find(|gateway| gateway.key == *key)?;
+        let gateway = self.desired.resolved().gateways.iter().find(|gateway| gateway.key == *key)?;
         let route = gateway.routes.iter().find(|of| of.name == *route)?;
         let is_first = route.condition.is_none() && matches!(change, ConditionChange::Set(Some(_)));
         is_first.then_some(Weight::FULL)
     }
 
-    async fn change_to(&mut self, kept: Kept, key: &GatewayKey) -> Result<GatewayView, Refusal> {
+    async fn change(
+        &mut self,
+        key: &GatewayKey,
+        set: impl FnOnce(&mut Planner) -> Result<(), ChangeError>,
+    ) -> Result<GatewayView, Refusal> {
+        let before = self.desired.kept_routes(key);
+        set(&mut self.desired.planner).map_err(refuse)?;
         if self.phase.kernel().is_none() {
+            self.desired.planner.restore(key, before);
             return Err(Refusal::Yielding);
         }
-        let before = std::mem::replace(&mut self.desired.kept, kept);
         if let Err(error) = self.try_change().await {
-            self.desired.kept = before;
+            self.desired.planner.restore(key, before);
             let undone = self.try_refresh().await;
             self.note(undone);
             return Err(Refusal::Failed(format!("{}; nothing was changed", causes::text_of(&error))));

@@ -99,7 +99,7 @@ impl Control {
         self.marks.set(kernel.call(|dataplane| dataplane.marker()).await?);
         self.phase = Phase::Serving(kernel);
         self.stored = kept.clone();
-        self.desired.kept = kept;
+        self.desired.planner.set_kept(kept);
         // Clients first: the proxy still has its table, and connections wait for nobody.
         self.hand_over_listeners().await?;
         self.try_refresh().await

@@ -14,8 +14,8 @@ use crate::{
 impl Control {
     /// All gateways.
     pub(in crate::app) fn gateways(&self) -> Vec<GatewayView> {
-        let declared = self.desired.sources.gateways();
-        answer::gateways(&declared, &self.desired.resolved, &self.desired.plan.l4, &self.findings())
+        let desired = &self.desired;
+        answer::gateways(desired.sources.gateways(), desired.resolved(), &desired.plan().l4, &self.findings())
     }
 
     /// The agent itself.
@@ -29,7 +29,7 @@ impl Control {
                 format!("interface {}: {reason}", one.interface)
             });
         let trouble = self.trouble.clone().or(tick_error).or(detached);
-        let resolved = &self.desired.resolved;
+        let resolved = self.desired.resolved();
         // While a successor takes over, this agent still serves what it has.
         let is_in_force = self.in_force > 0 && self.in_force == self.desired.generation;
         StatusView {
@@ -58,7 +58,7 @@ impl Control {
         let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
         let kernel = self.call(|dataplane| dataplane.stats()).await.map_err(|error| failed(&error))?;
         let kernel = kernel.map_err(|error| failed(&error))?;
-        Ok(answer::stats(&kernel, &self.proxy.stats(), &self.desired.resolved))
+        Ok(answer::stats(&kernel, &self.proxy.stats(), self.desired.resolved()))
     }
 
     /// Kernel against desired.
