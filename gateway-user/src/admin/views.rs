@@ -54,10 +54,16 @@ pub struct Sourced {
 pub struct RouteView {
     /// Name.
     pub name: String,
+    /// The gateway that it leads to, `namespace/name`, where it leads to one.
+    #[serde(default)]
+    pub chained: Option<String>,
     /// Its weight; those of a gateway add up to 100 % or to 0.
     pub weight: Sourced,
     /// The weight in force: while a route has no ready endpoint the others carry its share.
     pub in_force: String,
+    /// Whether it was found bad: it gets no weight but from a person or a new release.
+    #[serde(default)]
+    pub rolled_back: bool,
     /// Its condition.
     pub condition: Option<Sourced>,
     /// Share of the matching requests that the condition captures.

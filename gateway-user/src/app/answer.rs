@@ -25,8 +25,8 @@ use crate::{
 };
 
 /// All gateways, by key. Those that are declared and not in force are among them, without routes.
-pub(super) fn gateways(
-    declared: &[Gateway],
+pub(super) fn gateways<'a>(
+    declared: impl Iterator<Item = &'a Gateway>,
     resolved: &Resolved,
     plan: &L4Plan,
     findings: &[Finding],
@@ -73,8 +73,10 @@ fn route_view(route: &ResolvedRoute) -> RouteView {
     let condition = route.condition.as_ref();
     RouteView {
         name: route.name.0.clone(),
+        chained: route.chained.as_ref().map(|inner| inner.key.to_string()),
         weight: sourced(route.weight.to_string(), route.origin),
         in_force: route.lent.to_string(),
+        rolled_back: route.rolled_back,
         condition: condition.map(|condition| sourced(condition.to_string(), route.condition_origin)),
         strength: condition.map(|_| sourced(route.strength.to_string(), route.strength_origin)),
         endpoints: route

@@ -62,7 +62,13 @@ pub(super) fn gateways(gateways: &[GatewayView]) -> String {
 
 fn row(head: [String; 4], route: &RouteView) -> [String; 10] {
     let ready = route.endpoints.iter().filter(|endpoint| endpoint.ready).count();
-    let weight = if route.in_force == route.weight.value {
+    let name = match &route.chained {
+        Some(gateway) => format!("{} -> {gateway}", route.name),
+        None => route.name.clone(),
+    };
+    let weight = if route.rolled_back {
+        format!("{} (rolled back)", route.weight.value)
+    } else if route.in_force == route.weight.value {
         route.weight.value.clone()
     } else {
         format!("{} (now {})", route.weight.value, route.in_force)
@@ -72,7 +78,7 @@ fn row(head: [String; 4], route: &RouteView) -> [String; 10] {
     joined(
         head,
         [
-            route.name.clone(),
+            name,
             weight,
             route.weight.origin.clone(),
             or_dash(condition.map(|condition| format!("{} ({})", condition.value, condition.origin))),
@@ -128,7 +134,11 @@ fn describe_route(out: &mut String, route: &RouteView) {
     let mut line =
         |text: std::fmt::Arguments<'_>| writeln!(out, "  {text}").expect("writing to a String does not fail");
     line(format_args!("{}", route.name));
-    line(format_args!("  weight     {}  (from {})", route.weight.value, route.weight.origin));
+    if let Some(gateway) = &route.chained {
+        line(format_args!("  leads to   gateway {gateway}"));
+    }
+    let rolled_back = if route.rolled_back { ", rolled back" } else { "" };
+    line(format_args!("  weight     {}  (from {}{rolled_back})", route.weight.value, route.weight.origin));
     if route.in_force != route.weight.value {
         line(format_args!("  in force   {}  (routes without a ready endpoint lend theirs)", route.in_force));
     }
@@ -223,4 +233,34 @@ fn pairs(pairs: &[(&str, String)]) -> String {
 
 fn or_dash(text: Option<String>) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::views::Sourced;
+
+    #[test]
+    fn a_route_says_where_it_leads_and_that_it_was_rolled_back() {
+        let route = |name: &str, chained: Option<&str>, rolled_back: bool| RouteView {
+            name: name.to_owned(),
+            chained: chained.map(str::to_owned),
+            weight: Sourced { value: "0%".to_owned(), origin: "cli".to_owned() },
+            in_force: "0%".to_owned(),
+            rolled_back,
+            condition: None,
+            strength: None,
+            endpoints: Vec::new(),
+        };
+        let head = || std::array::from_fn(|_| String::new());
+        assert_eq!(row(head(), &route("(1)", None, false))[4..6], ["(1)", "0%"]);
+        let bad = route("inner", Some("default/inner"), true);
+        assert_eq!(row(head(), &bad)[4..6], ["inner -> default/inner", "0% (rolled back)"]);
+        let mut out = String::new();
+        describe_route(&mut out, &bad);
+        assert_eq!(
+            out,
+            "  inner\n    leads to   gateway default/inner\n    weight     0%  (from cli, rolled back)\n"
+        );
+    }
 }
