@@ -104,7 +104,7 @@ impl Kept {
         let kept = self.gateway(declared);
         for ((route, weight), given) in declared.routes.iter().zip(weights).zip(given) {
             let entry = kept.routes.entry(route.name.clone()).or_default();
-            entry.give(weight, given.is_some() || weight != route.weight, now);
+            entry.give(weight, given.is_some() || weight != entry.weight, now);
             entry.declared = route.declared.as_ref().and_then(|declared| declared.weight);
             entry.rolled_back &= given.is_none() || weight.is_zero();
         }
@@ -129,7 +129,7 @@ impl Kept {
             declared.routes.iter().zip(weight::scale(Weight::FULL, &weights)).enumerate()
         {
             let entry = kept.routes.entry(route.name.clone()).or_default();
-            entry.give(weight, weight != route.weight, now);
+            entry.give(weight, weight != entry.weight, now);
             entry.declared = route.declared.as_ref().and_then(|declared| declared.weight);
             entry.rolled_back |= index == bad;
         }
