@@ -42,21 +42,19 @@ pub(super) fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) ->
         let message = format!("a {KIND} without `{field}`");
         Finding::error("missing-field", message, format!("add `{field}: …`")).at(&node.place)
     };
-    let (name, namespace) = match metadata {
-        Some(metadata) => {
-            let mut fields = Fields::of(metadata, "metadata", findings)?;
-            let given = fields.take("namespace").and_then(|node| node.text("a namespace", findings));
-            (read::read_name(&mut fields, findings), given.unwrap_or(namespace))
-        }
-        None => {
-            findings.push(missing("metadata"));
-            (None, namespace)
-        }
-    };
+    let (mut name, mut own) = (None, None);
+    if let Some(metadata) = metadata {
+        let mut fields = Fields::of(metadata, "metadata", findings)?;
+        own = fields.take("namespace").and_then(|node| node.text("a namespace", findings));
+        name = read::read_name(&mut fields, findings);
+    } else {
+        findings.push(missing("metadata"));
+    }
     let Some(spec) = spec else {
         findings.push(missing("spec"));
         return None;
     };
     let fields = Fields::of(spec, "gateway", findings)?;
+    let namespace = own.unwrap_or(namespace);
     read::read_fields(fields, Spelling::Camel, namespace, name, &node.place, findings)
 }
