@@ -4,7 +4,6 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use gateway_model::{
     compare::{Change, Comparison, Moment, Unit, compare},
-    discovery::Kept,
     plan::{self, Plan, diff},
     resolve::{self, Layer, Resolved},
     snapshot::Snapshot,
@@ -34,7 +33,7 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let namespace = &files.namespace.namespace;
     let mut loaded = Loaded::read(&files.config, &files.workloads, namespace);
-    let mut before = (Resolved::default(), Plan::default());
+    let (mut before, mut in_force) = ((Resolved::default(), Plan::default()), Vec::new());
     if !against.is_empty() {
         let workloads = if against_workloads.is_empty() { &files.workloads } else { against_workloads };
         let mut old = Loaded::read(against, workloads, namespace);
@@ -42,9 +41,11 @@ pub(super) fn run(
             old.complain()?;
             anyhow::bail!("--against: what is in force before must be without errors");
         }
-        before = work_out(&old, Kept::default(), None);
+        before = work_out(&old, Snapshot::default(), None);
+        in_force = old.gateways;
     }
-    let after = work_out(&loaded, before.0.kept.clone(), Some(&before.1));
+    let remembered = Snapshot { kept: before.0.kept.clone(), in_force, ..Snapshot::default() };
+    let after = work_out(&loaded, remembered, Some(&before.1));
     loaded.findings.extend(after.0.findings.iter().cloned());
     let has_errors = loaded.settle();
     let moment = |(resolved, plan)| Moment { resolved, plan };
@@ -55,13 +56,9 @@ pub(super) fn run(
     Ok(if has_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn work_out(loaded: &Loaded, kept: Kept, previous: Option<&Plan>) -> (Resolved, Plan) {
-    let snapshot = Snapshot {
-        gateways: loaded.gateways.clone(),
-        workloads: loaded.workloads.clone(),
-        kept,
-        ..Snapshot::default()
-    };
+fn work_out(loaded: &Loaded, remembered: Snapshot, previous: Option<&Plan>) -> (Resolved, Plan) {
+    let snapshot =
+        Snapshot { gateways: loaded.gateways.clone(), workloads: loaded.workloads.clone(), ..remembered };
     let resolved = resolve::resolve(&snapshot);
     let plan = plan::plan(&resolved, previous);
     (resolved, plan)
