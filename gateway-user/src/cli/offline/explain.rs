@@ -92,6 +92,10 @@ pub(super) fn run(
     loaded.findings.extend(resolved.findings.iter().cloned());
     loaded.settle();
     let explanation = explain(&resolved, asked, user);
+    if format != Output::Table {
+        // They are no part of the answer.
+        loaded.complain()?;
+    }
     files::answer(&loaded, format, &explanation, || describe(&explanation, asked))?;
     let is_taken = explanation.shares.0.iter().any(|(_, share)| *share > 0.0);
     Ok(if is_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,6 +1,10 @@
 //! `weir fmt`: artifacts in normal form.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use gateway_model::format::format;
@@ -32,7 +36,7 @@ pub(super) fn run(paths: &[PathBuf], write: bool, check: bool) -> anyhow::Result
             }
         } else if write && name != "-" {
             if differs {
-                fs::write(&path, formatted).with_context(|| format!("{name}: cannot be written"))?;
+                replace(&path, &formatted).with_context(|| format!("{name}: cannot be written"))?;
                 output::print(&format!("{name}\n"))?;
             }
         } else {
@@ -42,4 +46,18 @@ pub(super) fn run(paths: &[PathBuf], write: bool, check: bool) -> anyhow::Result
     broken.settle();
     broken.complain()?;
     Ok(if failed || !broken.findings.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Writes a file anew, with its permissions, in one step: whoever is interrupted leaves the old text or the new one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let mut draft = path.clone().into_os_string();
+    draft.push(format!(".{}.weir-fmt", std::process::id()));
+    let written = fs::write(&draft, text)
+        .and_then(|()| fs::set_permissions(&draft, fs::metadata(&path)?.permissions()))
+        .and_then(|()| fs::rename(&draft, &path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written
 }
