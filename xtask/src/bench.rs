@@ -33,6 +33,8 @@ pub fn command(args: &Args) -> Result<()> {
             let packets = ["test", "--package", "gateway-tests", "--test", "packet", "--"];
             show(cargo(&packets).args(["--ignored", "--nocapture", "speed"]))
         }
-        What::Model => show(&mut cargo(&["bench", "--package", "gateway-model", "--bench", "model"])),
+        What::Model => {
+            show(&mut cargo(&["bench", "--package", "gateway-model", "--bench", "model", "--bench", "rings"]))
+        }
     }
 }

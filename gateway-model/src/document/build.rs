@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{Key, Node, Value, Written, written};
 use crate::finding::{Finding, Place};
@@ -112,14 +112,19 @@ impl Builder<'_> {
             Event::Alias(_) => Err(no_alias(&place)),
             Event::Scalar(text, style, anchor, tag) => {
                 anchored(anchor, &place)?;
-                self.add(self.scalar(text, style, span, tag.is_some_and(|tag| tag.suffix == "str")))
+                let is_text =
+                    tag.as_deref().is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+                refuse_tag(tag.as_deref().filter(|_| !is_text), &place)?;
+                self.add(self.scalar(text, style, span, is_text))
             }
-            Event::SequenceStart(anchor, _) => {
+            Event::SequenceStart(anchor, tag) => {
                 anchored(anchor, &place)?;
+                refuse_tag(tag.as_deref(), &place)?;
                 self.begin(Open::List(place, Vec::new()))
             }
-            Event::MappingStart(anchor, _) => {
+            Event::MappingStart(anchor, tag) => {
                 anchored(anchor, &place)?;
+                refuse_tag(tag.as_deref(), &place)?;
                 self.begin(Open::Map(place, Entries::default(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -198,6 +203,14 @@ fn new_key(node: Node, lines: &mut BTreeMap<String, u32>) -> Result<Key, Finding
         .at(&place));
     }
     Ok(Key { place, text })
+}
+
+/// YAML takes a word that begins with `!` for a tag, and it would be lost: half of `!Has Header x` is none of it.
+fn refuse_tag(tag: Option<&Tag>, place: &Place) -> Result<(), Finding> {
+    let Some(tag) = tag else { return Ok(()) };
+    let message = format!("YAML takes `{}{}` for a tag, and tags are not accepted", tag.handle, tag.suffix);
+    let advice = "put the whole text in quotes if it begins with `!`, or remove the tag";
+    Err(Finding::error("tag", message, advice).at(place))
 }
 
 fn no_alias(place: &Place) -> Finding {
