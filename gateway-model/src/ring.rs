@@ -41,8 +41,10 @@
 
 mod approach;
 mod cost;
+mod few;
 mod holding;
 mod level;
+mod many;
 mod memo;
 mod offers;
 mod part;

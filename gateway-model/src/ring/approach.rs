@@ -5,6 +5,7 @@
 
 use super::{
     holding::Holding,
+    many::Many,
     offers::{Offer, Offers},
     quota::Quota,
 };
@@ -13,21 +14,21 @@ use super::{
 const ROUNDS: u32 = 2;
 
 /// Changes prices, and moves slots accordingly.
-pub(super) fn approach(offers: &impl Offers, holding: &mut Holding, prices: &mut [i64], quotas: &[Quota]) {
-    let mut found = Vec::new();
+pub(super) fn approach(offers: &mut Many<'_>, holding: &mut Holding, prices: &mut [i64], quotas: &[Quota]) {
+    let mut found = Cheapest { found: Vec::new(), count: 0, limit: 0, is_cut: false };
     for _ in 0..ROUNDS {
         let mut is_done = true;
         for (quota, who) in quotas.iter().zip(0..) {
             let (count, price) = (holding.count(who), prices[who as usize]);
-            found.clear();
             if let Some((count, limit)) = quota.wants_to_give(count, price) {
-                find_gifts(offers, holding, prices, who, &mut found);
-                let by = hand_over(holding, &mut found, count, limit, None);
+                found.start(count, limit);
+                offers.gifts(holding, prices, who, &mut found);
+                let by = found.hand_over(|offer| offers.give(holding, offer.index, offer.other));
                 prices[who as usize] += by;
             } else if let Some((count, limit)) = quota.wants_to_take(count, price) {
-                let length = |offer: &Offer| offer.extra + price - prices[offer.other as usize];
-                offers.all_to(holding, who, |offer| found.push((length(&offer), offer)));
-                let by = hand_over(holding, &mut found, count, limit, Some(who));
+                found.start(count, limit);
+                offers.takings(holding, prices, who, &mut found);
+                let by = found.hand_over(|offer| offers.give(holding, offer.index, who));
                 prices[who as usize] -= by;
             } else {
                 continue;
@@ -40,53 +41,54 @@ pub(super) fn approach(offers: &impl Offers, holding: &mut Holding, prices: &mut
     }
 }
 
-/// For each of somebody's slots who would have it next.
-fn find_gifts(
-    offers: &impl Offers,
-    holding: &Holding,
-    prices: &[i64],
-    owner: u32,
-    found: &mut Vec<(i64, Offer)>,
-) {
-    let price = prices[owner as usize];
-    let least = prices.iter().copied().min().unwrap_or(0);
-    offers.all_of(holding, owner, |offer| {
-        let length = offer.extra + prices[offer.other as usize] - price;
-        match found.last_mut() {
-            Some(best) if best.1.index == offer.index => {
-                if length < best.0 {
-                    *best = (length, offer);
-                }
-            }
-            _ => found.push((length, offer)),
-        }
-        found.last().map_or(i64::MAX, |best| best.0 + price - least)
-    });
+/// The cheapest offers found.
+pub(super) struct Cheapest {
+    found: Vec<(i64, Offer)>,
+    /// How many are wanted.
+    count: usize,
+    /// Only what is shorter is wanted.
+    limit: i64,
+    /// Whether some are not here that were shorter than the first limit.
+    is_cut: bool,
 }
 
-/// Lets the `count` cheapest change hands, as far as they cost less than `limit`; what the last of them costs.
-fn hand_over(
-    holding: &mut Holding,
-    found: &mut Vec<(i64, Offer)>,
-    count: u32,
-    limit: i64,
-    taker: Option<u32>,
-) -> i64 {
-    let order = |(length, offer): &(i64, Offer)| (*length, offer.index);
-    let is_short = found.len() <= count as usize;
-    if !is_short {
-        found.select_nth_unstable_by_key(count as usize - 1, order);
-        found.truncate(count as usize);
+impl Cheapest {
+    fn start(&mut self, count: u32, limit: i64) {
+        self.found.clear();
+        (self.count, self.limit, self.is_cut) = (count as usize, limit, false);
     }
-    let mut by = 0;
-    let mut reaches_limit = is_short && limit < i64::MAX;
-    for (length, offer) in found.iter() {
-        if *length >= limit {
-            reaches_limit = true;
-            continue;
+
+    /// From which length on offers are not wanted.
+    pub(super) fn limit(&self) -> i64 {
+        self.limit
+    }
+
+    /// Adds an offer that is wanted.
+    pub(super) fn add(&mut self, length: i64, offer: Offer) {
+        self.found.push((length, offer));
+        if self.found.len() >= 2 * self.count + 16 {
+            self.cut();
         }
-        holding.give(offer.index, taker.unwrap_or(offer.other), offer.extra);
-        by = by.max(*length);
     }
-    if reaches_limit { limit } else { by }
+
+    fn cut(&mut self) {
+        let order = |(length, offer): &(i64, Offer)| (*length, offer.index);
+        let (_, last, _) = self.found.select_nth_unstable_by_key(self.count - 1, order);
+        self.limit = last.0;
+        self.is_cut = true;
+        self.found.truncate(self.count);
+    }
+
+    /// Lets the cheapest change hands; what the last of them costs, or the limit if more could have.
+    fn hand_over(&mut self, mut give: impl FnMut(&Offer)) -> i64 {
+        if self.found.len() > self.count {
+            self.cut();
+        }
+        self.found.iter().for_each(|(_, offer)| give(offer));
+        if self.is_cut || self.limit == i64::MAX {
+            self.found.iter().map(|(length, _)| *length).max().unwrap_or(0)
+        } else {
+            self.limit
+        }
+    }
 }

@@ -18,11 +18,11 @@ pub(super) fn table(size: u32) -> &'static [i32] {
     })
 }
 
-/// What a contender of this share of all weight is ahead: `-ln(weight / sum)`, times 2^24.
-pub(super) fn handicap(weight: u64, sum: u128) -> i64 {
+/// What a contender of this share of all weight is ahead: `-ln(weight / sum)`, times 2^24. Fits: 2^128 would be 89 ahead.
+pub(super) fn handicap(weight: u64, sum: u128) -> i32 {
     #[expect(clippy::cast_precision_loss, reason = "where a race starts does not decide who wins it")]
     let share = weight as f64 / sum as f64;
-    (-ln(share) * ONE) as i64
+    (-ln(share) * ONE) as i32
 }
 
 /// The natural logarithm of a positive number by +, -, *, / alone: libraries differ in the last bit of theirs.

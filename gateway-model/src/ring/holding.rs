@@ -1,44 +1,45 @@
 //! Who owns which slots.
 
-use super::race::Race;
-
 /// Who owns what.
 #[derive(Clone, Debug)]
 pub(super) struct Holding {
     /// The slots that are given out, in ascending order. What follows calls them by their index in here.
     pub(super) slots: Vec<u32>,
-    /// The owner of each.
-    pub(super) owners: Vec<u32>,
+    /// Who has each.
+    pub(super) held: Vec<Held>,
     /// What each owner owns, in no order.
     pub(super) owned: Vec<Vec<u32>>,
-    /// What each costs its owner.
-    pub(super) costs: Vec<i64>,
     /// Where in its owner's list each slot is.
     places: Vec<u32>,
 }
 
-impl Holding {
-    /// From the owner of each slot.
-    pub(super) fn new(race: &Race, slots: Vec<u32>, owners: Vec<u32>) -> Self {
-        let cost = |(slot, owner): (&u32, &u32)| {
-            race.cost(*owner as usize, *slot, race.rank(*owner as usize, *slot))
-        };
-        let costs = slots.iter().zip(&owners).map(cost).collect();
-        Self::with_costs(slots, owners, costs, race.len())
-    }
+/// Who has a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Its owner.
+    pub(super) owner: u32,
+    /// Upper bits of what it costs him: among equals its rank.
+    pub(super) upper: i32,
+}
 
-    /// From the owner of each slot, and what it costs him.
-    pub(super) fn with_costs(slots: Vec<u32>, owners: Vec<u32>, costs: Vec<i64>, contenders: usize) -> Self {
+impl Holding {
+    /// From who has each slot.
+    pub(super) fn new(slots: Vec<u32>, held: Vec<Held>, contenders: usize) -> Self {
         // Nobody has many more than his part.
         let room = slots.len() / contenders * 5 / 4 + 8;
         let mut owned: Vec<Vec<u32>> = (0..contenders).map(|_| Vec::with_capacity(room)).collect();
         let mut places = vec![0; slots.len()];
-        for ((owner, place), index) in owners.iter().zip(&mut places).zip(0..) {
-            let list = &mut owned[*owner as usize];
+        for ((held, place), index) in held.iter().zip(&mut places).zip(0..) {
+            let list = &mut owned[held.owner as usize];
             *place = list.len() as u32;
             list.push(index);
         }
-        Self { slots, owners, owned, costs, places }
+        Self { slots, held, owned, places }
+    }
+
+    /// The owner of each slot.
+    pub(super) fn owners(&self) -> impl Iterator<Item = u32> {
+        self.held.iter().map(|held| held.owner)
     }
 
     /// How many slots somebody owns.
@@ -49,22 +50,21 @@ impl Holding {
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         let lists: usize = self.owned.iter().map(|list| 4 * list.capacity() + size_of::<Vec<u32>>()).sum();
-        4 * (self.slots.capacity() + self.owners.capacity() + self.places.capacity())
-            + 8 * self.costs.capacity()
+        4 * (self.slots.capacity() + self.places.capacity())
+            + size_of::<Held>() * self.held.capacity()
             + lists
     }
 
-    /// Gives a slot to another owner, whom it costs this much more.
-    pub(super) fn give(&mut self, index: u32, to: u32, extra: i64) {
-        self.costs[index as usize] += extra;
-        let from = std::mem::replace(&mut self.owners[index as usize], to);
+    /// Gives a slot to another owner.
+    pub(super) fn give(&mut self, index: u32, now: Held) {
+        let from = std::mem::replace(&mut self.held[index as usize], now).owner;
         let place = self.places[index as usize];
         let list = &mut self.owned[from as usize];
         list.swap_remove(place as usize);
         if let Some(moved) = list.get(place as usize) {
             self.places[*moved as usize] = place;
         }
-        let list = &mut self.owned[to as usize];
+        let list = &mut self.owned[now.owner as usize];
         self.places[index as usize] = list.len() as u32;
         list.push(index);
     }

@@ -2,12 +2,13 @@
 
 use super::{
     approach::approach,
-    holding::Holding,
-    offers::{Few, Many},
+    few::Few,
+    holding::{Held, Holding},
+    many::Many,
     quota::Quota,
     race::Race,
     repair::{Stuck, repair},
-    tickets::Tickets,
+    tickets::{Ticket, Tickets},
 };
 
 /// Above this many contenders of equal chances it pays to look only at those who ask for a slot early.
@@ -30,7 +31,7 @@ pub(super) fn share(race: &Race, slots: &[u32], quotas: &[Quota]) -> Vec<u32> {
     let (mut offers, mut holding) = Few::new(race, slots.to_vec());
     let mut prices = vec![0; race.len()];
     repair(&mut offers, &mut holding, &mut prices, quotas).expect("everybody could have every slot");
-    holding.owners
+    holding.owners().collect()
 }
 
 /// Slots shared among many contenders, with what it takes to change that.
@@ -55,9 +56,9 @@ impl Crowd {
     fn attempt(race: &Race, slots: &[u32], quotas: &[Quota], try_number: usize) -> Result<Self, Stuck> {
         let tickets = Tickets::collect(race, slots, TICKETS_PER_SLOT[try_number]);
         let prices = vec![0; race.len()];
-        let owner = |index| cheapest(race, &tickets, slots, &prices, index);
-        let owners = (0..slots.len() as u32).map(owner).collect();
-        let holding = Holding::new(race, slots.to_vec(), owners);
+        let held = |index| cheapest(race, &tickets, slots, &prices, index).into();
+        let held = (0..slots.len() as u32).map(held).collect();
+        let holding = Holding::new(slots.to_vec(), held, race.len());
         let mut crowd = Self { race: race.clone(), tickets, holding, prices, try_number };
         crowd.repair(quotas)?;
         Ok(crowd)
@@ -65,7 +66,7 @@ impl Crowd {
 
     fn repair(&mut self, quotas: &[Quota]) -> Result<(), Stuck> {
         let mut offers = Many { race: &self.race, tickets: &self.tickets };
-        approach(&offers, &mut self.holding, &mut self.prices, quotas);
+        approach(&mut offers, &mut self.holding, &mut self.prices, quotas);
         repair(&mut offers, &mut self.holding, &mut self.prices, quotas)
     }
 
@@ -98,8 +99,8 @@ impl Crowd {
         let (tickets, renewed) = self.tickets.change(race, &slots, before, &now, depth);
         let price = |before: &Option<u32>| before.map_or(NEW, |before| self.prices[before as usize]);
         let prices: Vec<i64> = before.iter().map(price).collect();
-        let owners = carry_over(race, &tickets, &slots, &prices, &self.holding.owners, &now, &renewed)?;
-        let holding = Holding::new(race, slots, owners);
+        let held = carry_over(race, &tickets, &slots, &prices, &self.holding.held, &now, &renewed)?;
+        let holding = Holding::new(slots, held, race.len());
         let mut crowd = Self { race: race.clone(), tickets, holding, prices, try_number: 0 };
         crowd.price_newcomers();
         crowd.repair(quotas)?;
@@ -115,20 +116,21 @@ impl Crowd {
             let Self { race, tickets, holding, prices, .. } = self;
             let mut price = 0;
             tickets.held_by(race, &holding.slots, who as u32, |index, rank| {
-                let owner = holding.owners[index as usize] as usize;
-                if owner == who {
-                    return;
+                let (slot, Held { owner, upper }) =
+                    (holding.slots[index as usize], holding.held[index as usize]);
+                let owner = owner as usize;
+                if owner != who {
+                    let now = race.whole_cost(owner, slot, upper) + prices[owner];
+                    price = price.max(now - race.cost(who, slot, rank));
                 }
-                let now = holding.costs[index as usize] + prices[owner];
-                price = price.max(now - race.cost(who, holding.slots[index as usize], rank));
             });
             prices[who] = price;
         }
     }
 
     /// The owner of each slot.
-    pub(super) fn owners(&self) -> &[u32] {
-        &self.holding.owners
+    pub(super) fn owners(&self) -> impl Iterator<Item = u32> {
+        self.holding.owners()
     }
 
     /// Slots of the whole ring.
@@ -145,13 +147,19 @@ impl Crowd {
 /// The price of somebody who has none yet: more than any slot costs, and small enough to be added to.
 const NEW: i64 = 1 << 61;
 
-fn cheapest(race: &Race, tickets: &Tickets, slots: &[u32], prices: &[i64], index: u32) -> u32 {
+fn cheapest(race: &Race, tickets: &Tickets, slots: &[u32], prices: &[i64], index: u32) -> Ticket {
     let slot = slots[index as usize];
-    let cost = |ticket: &&super::tickets::Ticket| {
+    let cost = |ticket: &&Ticket| {
         let who = ticket.contender() as usize;
         race.cost(who, slot, ticket.rank()) + prices[who]
     };
-    tickets.of(index).iter().min_by_key(cost).expect("every slot has a ticket").contender()
+    *tickets.of(index).iter().min_by_key(cost).expect("every slot has a ticket")
+}
+
+impl From<Ticket> for Held {
+    fn from(ticket: Ticket) -> Self {
+        Self { owner: ticket.contender(), upper: i32::from(ticket.rank()) }
+    }
 }
 
 /// Who owns each slot at these prices, which are those of before; stuck if several newcomers compete
@@ -161,22 +169,22 @@ fn carry_over(
     tickets: &Tickets,
     slots: &[u32],
     prices: &[i64],
-    owners: &[u32],
+    held: &[Held],
     now: &[Option<u32>],
     renewed: &[u32],
-) -> Result<Vec<u32>, Stuck> {
+) -> Result<Vec<Held>, Stuck> {
     let mut renewed = renewed.iter().peekable();
-    let mut carried = Vec::with_capacity(owners.len());
-    for (owner, index) in owners.iter().zip(0..) {
+    let mut carried = Vec::with_capacity(held.len());
+    for (held, index) in held.iter().zip(0..) {
         let is_renewed = renewed.next_if_eq(&&index).is_some();
-        let stays = now[*owner as usize].filter(|owner| {
-            !is_renewed && tickets.of(index).iter().any(|ticket| ticket.contender() == *owner)
-        });
-        let owner = stays.unwrap_or_else(|| cheapest(race, tickets, slots, prices, index));
-        if prices[owner as usize] == NEW && tickets.of(index).len() > 1 {
+        let owner = now[held.owner as usize].filter(|_| !is_renewed);
+        let stays = owner
+            .and_then(|owner| tickets.of(index).iter().copied().find(|ticket| ticket.contender() == owner));
+        let ticket = stays.unwrap_or_else(|| cheapest(race, tickets, slots, prices, index));
+        if prices[ticket.contender() as usize] == NEW && tickets.of(index).len() > 1 {
             return Err(Stuck);
         }
-        carried.push(owner);
+        carried.push(ticket.into());
     }
     Ok(carried)
 }
@@ -239,7 +247,7 @@ mod tests {
             let changed = crowd.change(&Race::of_equals(1_024, &new), &before, &quotas);
             assert_cheapest_crowd(&changed, &quotas);
             let anew = Crowd::new(&Race::of_equals(1_024, &new), &slots, &quotas);
-            prop_assert!(changed.owners() == anew.owners());
+            prop_assert!(changed.owners().eq(anew.owners()));
             prop_assert!(changed.tickets == anew.tickets);
         }
     }

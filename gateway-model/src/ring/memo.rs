@@ -84,7 +84,7 @@ impl Last {
             } else {
                 match crowd.and_then(|crowd| change_crowd(crowd, self.seed, old, part, &slots)) {
                     Some(crowd) => {
-                        writer.write(part, &slots, crowd.owners().iter().copied());
+                        writer.write(part, &slots, crowd.owners());
                         Some(crowd)
                     }
                     None => writer.share(self.seed, part, &slots),
@@ -138,7 +138,7 @@ impl Writer {
         let quotas = part::quotas(&race, slots.len() as u32);
         if level::is_crowd(&race) {
             let crowd = Crowd::new(&race, slots, &quotas);
-            self.write(part, slots, crowd.owners().iter().copied());
+            self.write(part, slots, crowd.owners());
             return Some(crowd);
         }
         let owners = level::share(&race, slots, &quotas);

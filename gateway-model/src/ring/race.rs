@@ -1,6 +1,8 @@
 //! What it costs to give a slot to a contender. Every contender asks for all slots in an order of his own; a
 //! slot costs him more the later he asks for it.
 
+use std::ops::Range;
+
 use super::{cost, permutation::Permutation};
 
 /// Who wants slots, at one level of one ring.
@@ -17,10 +19,13 @@ struct Contender {
     order: Permutation,
     id: u64,
     /// Added to logarithms of scores.
-    handicap: i64,
+    handicap: i32,
 }
 
 impl Race {
+    /// How many lower bits of a cost are a hash, among equals.
+    pub(super) const EQUAL_LOWER_BITS: u32 = 36;
+
     /// Contenders of equal chances.
     pub(super) fn of_equals(size: u32, ids: &[u64]) -> Self {
         let contender = |id: &u64| Contender { order: Permutation::new(size, *id), id: *id, handicap: 0 };
@@ -62,12 +67,23 @@ impl Race {
     /// How many slots a contender asks for before this one. Fits in 16 bits.
     #[inline]
     pub(super) fn rank(&self, who: usize, slot: u32) -> u16 {
-        self.contenders[who].order.rank(slot) as u16
+        self.contenders[who].order.rank(slot as u16)
     }
 
-    /// The slot that a contender asks for after `rank` others.
-    pub(super) fn slot(&self, who: usize, rank: u32) -> u32 {
-        self.contenders[who].order.slot(rank)
+    /// Shows the slots that a contender asks for at these ranks.
+    #[inline]
+    pub(super) fn slots(&self, who: usize, ranks: Range<u32>, mut show: impl FnMut(u32, u16)) {
+        let order = self.contenders[who].order;
+        // Many at once, as vector units do.
+        let mut slots = [0; 32];
+        for start in ranks.clone().step_by(slots.len()) {
+            for (slot, more) in slots.iter_mut().zip(0..) {
+                *slot = order.slot((start as u16).wrapping_add(more));
+            }
+            for (slot, rank) in slots.iter().zip(start..ranks.end) {
+                show(u32::from(*slot), rank as u16);
+            }
+        }
     }
 
     /// What this slot, which has this rank, costs. Sums and differences of up to 500 of them fit; the lower bits
@@ -76,26 +92,47 @@ impl Race {
     pub(super) fn cost(&self, who: usize, slot: u32, rank: u16) -> i64 {
         let contender = &self.contenders[who];
         match self.table {
-            Some(table) => contender.weighted_cost(table, slot, rank),
-            None => contender.equal_cost(slot, rank),
+            Some(table) => contender.weighted_cost(table[usize::from(rank)] + contender.handicap, slot),
+            None => contender.equal_cost(i32::from(rank), slot),
         }
     }
 
-    /// Writes what slots cost a contender.
-    pub(super) fn costs<'a>(&self, who: usize, slots: &[u32], costs: impl Iterator<Item = &'a mut i64>) {
-        let contender = self.contenders[who];
-        let ranked = slots.iter().map(|slot| (*slot, contender.order.rank(*slot) as u16)).zip(costs);
-        match self.table {
-            Some(table) => ranked.for_each(|((slot, rank), cost)| {
-                *cost = contender.weighted_cost(table, slot, rank);
-            }),
-            None => ranked.for_each(|((slot, rank), cost)| *cost = contender.equal_cost(slot, rank)),
+    /// Writes the upper bits of what slots cost a contender.
+    pub(super) fn upper_costs(&self, who: usize, slots: &[u16], costs: &mut [i32]) {
+        let Contender { order, handicap, .. } = self.contenders[who];
+        let Some(table) = self.table else {
+            for (cost, slot) in costs.iter_mut().zip(slots) {
+                *cost = i32::from(order.rank(*slot));
+            }
+            return;
+        };
+        // Ranks first, as vector units do these.
+        let mut ranks = [0; 64];
+        for (costs, slots) in costs.chunks_mut(ranks.len()).zip(slots.chunks(ranks.len())) {
+            for (rank, slot) in ranks.iter_mut().zip(slots) {
+                *rank = order.rank(*slot);
+            }
+            for (cost, rank) in costs.iter_mut().zip(ranks) {
+                *cost = table[usize::from(rank)] + handicap;
+            }
+        }
+    }
+
+    /// What a slot costs, from the upper bits of it.
+    #[inline]
+    pub(super) fn whole_cost(&self, who: usize, slot: u32, upper: i32) -> i64 {
+        let contender = &self.contenders[who];
+        if self.is_weighted() {
+            contender.weighted_cost(upper, slot)
+        } else {
+            contender.equal_cost(upper, slot)
         }
     }
 
     /// The least that a slot of this rank costs somebody, among equals.
+    #[inline]
     pub(super) fn least_cost(rank: u16) -> i64 {
-        i64::from(rank) << 36
+        i64::from(rank) << Self::EQUAL_LOWER_BITS
     }
 
     /// Bytes on the heap.
@@ -106,13 +143,13 @@ impl Race {
 
 impl Contender {
     #[inline]
-    fn weighted_cost(&self, table: &[i32], slot: u32, rank: u16) -> i64 {
-        ((i64::from(table[usize::from(rank)]) + self.handicap) << 24) + (self.hash(slot) >> 40).cast_signed()
+    fn weighted_cost(&self, upper: i32, slot: u32) -> i64 {
+        (i64::from(upper) << 24) + (self.hash(slot) >> 40).cast_signed()
     }
 
     #[inline]
-    fn equal_cost(&self, slot: u32, rank: u16) -> i64 {
-        (i64::from(rank) << 36) + (self.hash(slot) >> 28).cast_signed()
+    fn equal_cost(&self, upper: i32, slot: u32) -> i64 {
+        (i64::from(upper) << Race::EQUAL_LOWER_BITS) + (self.hash(slot) >> 28).cast_signed()
     }
 
     #[inline]

@@ -31,7 +31,7 @@ pub(super) fn repair(
     quotas: &[Quota],
 ) -> Result<(), Stuck> {
     offers.prepare(holding);
-    let nowhere = Way { distance: i64::MAX, from: u32::MAX, index: u32::MAX, extra: 0 };
+    let nowhere = Way { distance: i64::MAX, from: u32::MAX, index: u32::MAX };
     let least_price = prices.iter().copied().min().unwrap_or(0);
     let ways = vec![nowhere; quotas.len()];
     let mut repair = Repair {
@@ -80,7 +80,6 @@ struct Way {
     /// The contender before, and the slot that changes hands between the two.
     from: u32,
     index: u32,
-    extra: i64,
 }
 
 impl<O: Offers> Repair<'_, O> {
@@ -113,10 +112,8 @@ impl<O: Offers> Repair<'_, O> {
         }
         let mut at = end.unwrap_or(start);
         while at != start {
-            let Way { from, index, extra, .. } = self.ways[at as usize];
-            let (giver, taker) = if GIVE { (from, at) } else { (at, from) };
-            self.holding.give(index, taker, extra);
-            self.offers.moved(self.holding, index, giver, taker);
+            let Way { from, index, .. } = self.ways[at as usize];
+            self.offers.give(self.holding, index, if GIVE { at } else { from });
             at = from;
         }
         for who in self.seen.drain(..) {
@@ -150,7 +147,6 @@ impl<O: Offers> Repair<'_, O> {
         let own = prices[at as usize];
         let limit = best.0.saturating_sub(distance);
         let give_limit = limit.saturating_add(own).saturating_sub(*least_price);
-        let take_limit = |owner: u32| limit.saturating_sub(own).saturating_add(prices[owner as usize]);
         let show = |offer: Offer| {
             let other = prices[offer.other as usize];
             let length = offer.extra + if GIVE { other - own } else { own - other };
@@ -160,7 +156,7 @@ impl<O: Offers> Repair<'_, O> {
                 if way.distance == i64::MAX {
                     seen.push(offer.other);
                 }
-                *way = Way { distance, from: at, index: offer.index, extra: offer.extra };
+                *way = Way { distance, from: at, index: offer.index };
                 queue.push(Reverse((distance, offer.other)));
                 let quota = quotas[offer.other as usize];
                 if let Some(end) = quota.end::<GIVE>(holding.count(offer.other), other)
@@ -173,7 +169,7 @@ impl<O: Offers> Repair<'_, O> {
         if GIVE {
             offers.best_of(holding, at, give_limit, show);
         } else {
-            offers.best_to(holding, at, take_limit, show);
+            offers.best_to(holding, at, prices, limit.saturating_sub(own), show);
         }
     }
 }

@@ -99,13 +99,12 @@ impl Tickets {
                 }
             }
         } else {
-            for rank in ranks {
-                let slot = race.slot(who as usize, rank);
+            race.slots(who as usize, ranks, |slot, rank| {
                 let index = self.index.get(slot as usize).copied().unwrap_or(slot);
                 if index != ABSENT {
-                    show(index, rank as u16);
+                    show(index, rank);
                 }
-            }
+            });
         }
     }
 

@@ -10,8 +10,8 @@ pub(in crate::ring) fn assert_cheapest(
     quotas: &[Quota],
     cost: impl Fn(usize, u32) -> Option<i64>,
 ) {
-    for (owner, index) in holding.owners.iter().zip(0..) {
-        let now = cost(*owner as usize, index).expect("he has it") + prices[*owner as usize];
+    for (owner, index) in holding.owners().zip(0..) {
+        let now = cost(owner as usize, index).expect("he has it") + prices[owner as usize];
         for (who, price) in prices.iter().enumerate() {
             assert!(
                 cost(who, index).is_none_or(|cost| cost + price >= now),
