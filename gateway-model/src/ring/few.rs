@@ -2,7 +2,7 @@
 
 use super::{
     holding::{Held, Holding},
-    offers::{Offer, Offers},
+    offers::{Offers, Seeker},
     race::Race,
 };
 
@@ -108,20 +108,20 @@ impl Offers for Few<'_> {
         self.best = pairs.map(best).collect();
     }
 
-    fn best_of(&self, _: &Holding, owner: u32, _: i64, mut show: impl FnMut(Offer)) {
+    fn best_of(&self, _: &Holding, owner: u32, _: i64, seeker: &mut impl Seeker) {
         let row = &self.best[(owner * self.count) as usize..][..self.count as usize];
         for (Best { extra, index }, other) in row.iter().zip(0..) {
             if *index != u32::MAX {
-                show(Offer { other, extra: *extra, index: *index });
+                seeker.see(other, *index, *extra, || *extra);
             }
         }
     }
 
-    fn best_to(&self, _: &Holding, taker: u32, _: &[i64], _: i64, mut show: impl FnMut(Offer)) {
+    fn best_to(&self, _: &Holding, taker: u32, seeker: &mut impl Seeker) {
         let column = self.best.iter().skip(taker as usize).step_by(self.count as usize);
         for (Best { extra, index }, other) in column.zip(0..) {
             if *index != u32::MAX {
-                show(Offer { other, extra: *extra, index: *index });
+                seeker.see(other, *index, *extra, || *extra);
             }
         }
     }

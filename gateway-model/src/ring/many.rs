@@ -3,7 +3,7 @@
 use super::{
     approach::Cheapest,
     holding::{Held, Holding},
-    offers::{Offer, Offers},
+    offers::{Offer, Offers, Seeker},
     race::Race,
     tickets::Tickets,
 };
@@ -75,35 +75,29 @@ fn least_extra(rank: u16, now: i32) -> i64 {
 impl Offers for Many<'_> {
     fn prepare(&mut self, _: &Holding) {}
 
-    fn best_of(&self, holding: &Holding, owner: u32, limit: i64, mut show: impl FnMut(Offer)) {
+    fn best_of(&self, holding: &Holding, owner: u32, limit: i64, seeker: &mut impl Seeker) {
         for index in &holding.owned[owner as usize] {
             let (slot, now) = (holding.slots[*index as usize], self.now(holding, *index));
             let limit = limit.saturating_add(now);
             for ticket in self.tickets.of(*index) {
-                if Race::least_cost(ticket.rank()) >= limit {
+                let (other, least) = (ticket.contender(), Race::least_cost(ticket.rank()));
+                if least >= limit {
                     break;
                 }
-                let other = ticket.contender();
                 if other != owner {
-                    let extra = self.race.cost(other as usize, slot, ticket.rank()) - now;
-                    show(Offer { other, extra, index: *index });
+                    let extra = || self.race.cost(other as usize, slot, ticket.rank()) - now;
+                    seeker.see(other, *index, least - now, extra);
                 }
             }
         }
     }
 
-    fn best_to(
-        &self,
-        holding: &Holding,
-        taker: u32,
-        prices: &[i64],
-        limit: i64,
-        mut show: impl FnMut(Offer),
-    ) {
+    fn best_to(&self, holding: &Holding, taker: u32, seeker: &mut impl Seeker) {
         self.tickets.held_by(self.race, &holding.slots, taker, |index, rank| {
             let Held { owner: other, upper } = holding.held[index as usize];
-            if least_extra(rank, upper) - prices[other as usize] < limit && other != taker {
-                show(Offer { other, extra: self.extra(holding, index, taker, rank), index });
+            if other != taker {
+                let extra = || self.extra(holding, index, taker, rank);
+                seeker.see(other, index, least_extra(rank, upper), extra);
             }
         });
     }

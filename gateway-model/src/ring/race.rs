@@ -1,8 +1,6 @@
 //! What it costs to give a slot to a contender. Every contender asks for all slots in an order of his own; a
 //! slot costs him more the later he asks for it.
 
-use std::ops::Range;
-
 use super::{cost, permutation::Permutation};
 
 /// Who wants slots, at one level of one ring.
@@ -70,19 +68,19 @@ impl Race {
         self.contenders[who].order.rank(slot as u16)
     }
 
-    /// Shows the slots that a contender asks for at these ranks.
-    #[inline]
-    pub(super) fn slots(&self, who: usize, ranks: Range<u32>, mut show: impl FnMut(u32, u16)) {
+    /// Writes how many slots a contender asks for before each of these.
+    pub(super) fn ranks(&self, who: usize, slots: &[u32], ranks: &mut [u16]) {
         let order = self.contenders[who].order;
-        // Many at once, as vector units do.
-        let mut slots = [0; 32];
-        for start in ranks.clone().step_by(slots.len()) {
-            for (slot, more) in slots.iter_mut().zip(0..) {
-                *slot = order.slot((start as u16).wrapping_add(more));
-            }
-            for (slot, rank) in slots.iter().zip(start..ranks.end) {
-                show(u32::from(*slot), rank as u16);
-            }
+        for (rank, slot) in ranks.iter_mut().zip(slots) {
+            *rank = order.rank(*slot as u16);
+        }
+    }
+
+    /// Writes the slots that a contender asks for after `first` others; beyond the size of the ring it begins anew.
+    pub(super) fn slots(&self, who: usize, first: u16, slots: &mut [u16]) {
+        let order = self.contenders[who].order;
+        for (slot, more) in slots.iter_mut().zip(0..) {
+            *slot = order.slot(first.wrapping_add(more));
         }
     }
 

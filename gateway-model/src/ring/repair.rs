@@ -14,7 +14,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::{
     holding::Holding,
-    offers::{Offer, Offers},
+    offers::{Offers, Seeker},
     quota::Quota,
 };
 
@@ -141,35 +141,60 @@ impl<O: Offers> Repair<'_, O> {
         best
     }
 
-    /// Shows where it goes on from here.
+    /// Looks where it goes on from here.
     fn follow<const GIVE: bool>(&mut self, at: u32, distance: i64, best: &mut (i64, Option<u32>)) {
         let Self { offers, holding, prices, quotas, ways, seen, queue, least_price } = self;
         let own = prices[at as usize];
-        let limit = best.0.saturating_sub(distance);
-        let give_limit = limit.saturating_add(own).saturating_sub(*least_price);
-        let show = |offer: Offer| {
-            let other = prices[offer.other as usize];
-            let length = offer.extra + if GIVE { other - own } else { own - other };
-            debug_assert!(length >= 0, "a slot is owned by whoever it costs least");
-            let (distance, way) = (distance + length, &mut ways[offer.other as usize]);
-            if distance < best.0 && distance < way.distance {
-                if way.distance == i64::MAX {
-                    seen.push(offer.other);
-                }
-                *way = Way { distance, from: at, index: offer.index };
-                queue.push(Reverse((distance, offer.other)));
-                let quota = quotas[offer.other as usize];
-                if let Some(end) = quota.end::<GIVE>(holding.count(offer.other), other)
-                    && distance + end < best.0
-                {
-                    *best = (distance + end, Some(offer.other));
-                }
-            }
-        };
+        let limit = best.0.saturating_sub(distance).saturating_add(own).saturating_sub(*least_price);
+        let mut fork: Fork<'_, GIVE> =
+            Fork { at, distance, own, best, holding, prices, quotas, ways, seen, queue };
         if GIVE {
-            offers.best_of(holding, at, give_limit, show);
+            offers.best_of(holding, at, limit, &mut fork);
         } else {
-            offers.best_to(holding, at, prices, limit.saturating_sub(own), show);
+            offers.best_to(holding, at, &mut fork);
+        }
+    }
+}
+
+/// Where ways go on from one contender to others.
+struct Fork<'a, const GIVE: bool> {
+    at: u32,
+    distance: i64,
+    /// His price.
+    own: i64,
+    best: &'a mut (i64, Option<u32>),
+    holding: &'a Holding,
+    prices: &'a [i64],
+    quotas: &'a [Quota],
+    ways: &'a mut [Way],
+    seen: &'a mut Vec<u32>,
+    queue: &'a mut BinaryHeap<Reverse<(i64, u32)>>,
+}
+
+impl<const GIVE: bool> Seeker for Fork<'_, GIVE> {
+    #[inline]
+    fn see(&mut self, other: u32, index: u32, least: i64, extra: impl FnOnce() -> i64) {
+        let (price, way) = (self.prices[other as usize], &mut self.ways[other as usize]);
+        let base = self.distance + if GIVE { price - self.own } else { self.own - price };
+        let limit = self.best.0.min(way.distance);
+        if base + least >= limit {
+            return;
+        }
+        let distance = base + extra();
+        debug_assert!(distance >= self.distance, "a slot is owned by whoever it costs least");
+        if distance >= limit {
+            return;
+        }
+        if way.distance == i64::MAX {
+            self.seen.push(other);
+        }
+        *way = Way { distance, from: self.at, index };
+        self.queue.push(Reverse((distance, other)));
+        let end = self.quotas[other as usize].end::<GIVE>(self.holding.count(other), price);
+        if let Some(end) = end
+            && distance + end < self.best.0
+        {
+            *self.best = (distance + end, Some(other));
         }
     }
 }

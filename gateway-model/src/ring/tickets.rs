@@ -41,6 +41,9 @@ pub(super) struct Tickets {
 
 const ABSENT: u32 = u32::MAX;
 
+/// Slots that are looked at together.
+const BLOCK: usize = 64;
+
 /// Tickets of a slot that nobody asked for.
 const FOR_LONELY: usize = 8;
 
@@ -74,37 +77,47 @@ impl Tickets {
 
     /// Shows the slots that a contender has tickets for, with their ranks.
     pub(super) fn held_by(&self, race: &Race, slots: &[u32], who: u32, mut show: impl FnMut(u32, u16)) {
-        self.early(race, slots, who, 0..self.depth, &mut show);
+        let mut show_all = |block: &[(u32, u16)]| block.iter().for_each(|(index, rank)| show(*index, *rank));
+        self.early(race, slots, who, 0..self.depth, &mut show_all);
         for index in &self.lonely {
             if let Some(ticket) = self.of(*index).iter().find(|ticket| ticket.contender() == who) {
-                show(*index, ticket.rank());
+                show_all(&[(*index, ticket.rank())]);
             }
         }
     }
 
-    /// Shows slots of these ranks, on the shorter way.
+    /// Shows slots of these ranks, on the shorter way, in blocks: so what looks at them is one quick loop.
     fn early(
         &self,
         race: &Race,
         slots: &[u32],
         who: u32,
         ranks: Range<u32>,
-        show: &mut impl FnMut(u32, u16),
+        show: &mut impl FnMut(&[(u32, u16)]),
     ) {
+        let mut block = [(0, 0); BLOCK];
+        let mut words = [0; BLOCK];
         if ranks.len() > slots.len() {
-            for (slot, index) in slots.iter().zip(0..) {
-                let rank = race.rank(who as usize, *slot);
-                if ranks.contains(&u32::from(rank)) {
-                    show(index, rank);
-                }
+            for (slots, first) in slots.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+                race.ranks(who as usize, slots, &mut words);
+                let found = words[..slots.len()].iter().zip(first..);
+                let wanted = found.filter(|(rank, _)| ranks.contains(&u32::from(**rank)));
+                let places = block.iter_mut().zip(wanted.map(|(rank, index)| (index, *rank)));
+                let count = places.map(|(place, found)| *place = found).count();
+                show(&block[..count]);
             }
         } else {
-            race.slots(who as usize, ranks, |slot, rank| {
-                let index = self.index.get(slot as usize).copied().unwrap_or(slot);
-                if index != ABSENT {
-                    show(index, rank);
-                }
-            });
+            for first in ranks.clone().step_by(BLOCK) {
+                race.slots(who as usize, first as u16, &mut words);
+                let found = words.iter().zip(first..ranks.end).map(|(slot, rank)| {
+                    let slot = u32::from(*slot);
+                    (self.index.get(slot as usize).copied().unwrap_or(slot), rank as u16)
+                });
+                let wanted = found.filter(|(index, _)| *index != ABSENT);
+                let places = block.iter_mut().zip(wanted);
+                let count = places.map(|(place, found)| *place = found).count();
+                show(&block[..count]);
+            }
         }
     }
 
@@ -119,20 +132,31 @@ impl Tickets {
         depth: u32,
     ) -> (Self, Vec<u32>) {
         let (fresh, starts) = self.fresh(race, slots, before, depth);
+        let mut gone = self.renumber(now, depth).into_iter().peekable();
         let mut all = Vec::with_capacity(self.all.len() + fresh.len());
         let mut ends = Vec::with_capacity(slots.len() + 1);
         let (mut lonely, mut renewed) = (Vec::new(), Vec::new());
         let mut was_lonely = std::mem::take(&mut self.lonely).into_iter().peekable();
+        // Tickets before this are in `all`, or gone.
+        let mut done = 0;
         ends.push(0);
         for (slot, index) in slots.iter().zip(0..) {
-            let begin = all.len();
-            if was_lonely.next_if_eq(&index).is_none() {
-                let kept = self.of(index).iter().filter(|ticket| u32::from(ticket.rank()) < depth);
-                all.extend(kept.filter_map(|ticket| {
-                    Some(Ticket::new(now[ticket.contender() as usize]?, ticket.rank()))
-                }));
-            }
             let new = &fresh[starts[index as usize] as usize..starts[index as usize + 1] as usize];
+            let old = self.starts[index as usize]..self.starts[index as usize + 1];
+            let is_kept = was_lonely.next_if_eq(&index).is_none();
+            if is_kept && new.is_empty() && !old.is_empty() && gone.peek().is_none_or(|gone| *gone >= old.end)
+            {
+                ends.push((all.len() + old.end as usize - done) as u32);
+                continue;
+            }
+            all.extend_from_slice(&self.all[done..old.start as usize]);
+            done = old.end as usize;
+            let begin = all.len();
+            for place in old {
+                if gone.next_if_eq(&place).is_none() && is_kept {
+                    all.push(self.all[place as usize]);
+                }
+            }
             if !new.is_empty() {
                 all.extend_from_slice(new);
                 all[begin..].sort_unstable();
@@ -146,7 +170,20 @@ impl Tickets {
             }
             ends.push(all.len() as u32);
         }
+        all.extend_from_slice(&self.all[done..]);
         (Self { all, starts: ends, depth, lonely, index: self.index }, renewed)
+    }
+
+    /// Brings contenders' numbers up to date; which tickets are gone, as their contender is or are too late.
+    fn renumber(&mut self, now: &[Option<u32>], depth: u32) -> Vec<u32> {
+        let mut gone = Vec::new();
+        for (ticket, place) in self.all.iter_mut().zip(0..) {
+            match now[ticket.contender() as usize] {
+                Some(who) if u32::from(ticket.rank()) < depth => *ticket = Ticket::new(who, ticket.rank()),
+                _ => gone.push(place),
+            }
+        }
+        gone
     }
 
     /// Tickets of those who ask for a slot soonest, though nobody does early.
@@ -173,9 +210,11 @@ impl Tickets {
         let mut starts = vec![0_u32; slots.len() + 1];
         for (before, who) in before.iter().zip(0..) {
             let from = if before.is_some() { self.depth.min(depth) } else { 0 };
-            self.early(race, slots, who, from..depth, &mut |index, rank| {
-                starts[index as usize + 1] += 1;
-                found.push((index, Ticket::new(who, rank)));
+            self.early(race, slots, who, from..depth, &mut |block: &[(u32, u16)]| {
+                for (index, rank) in block {
+                    starts[*index as usize + 1] += 1;
+                    found.push((*index, Ticket::new(who, *rank)));
+                }
             });
         }
         for index in 1..starts.len() {
