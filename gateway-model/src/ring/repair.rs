@@ -41,6 +41,7 @@ pub(super) fn repair(
         quotas,
         ways,
         seen: Vec::new(),
+        reached: Vec::new(),
         queue: BinaryHeap::new(),
         least_price,
     };
@@ -69,6 +70,8 @@ struct Repair<'a, O> {
     ways: Vec<Way>,
     /// Contenders with a way.
     seen: Vec<u32>,
+    /// Of these, who has a shorter one since the last [`Repair::follow`] began.
+    reached: Vec<u32>,
     queue: BinaryHeap<Reverse<(i64, u32)>>,
     /// No price is lower.
     least_price: i64,
@@ -143,15 +146,21 @@ impl<O: Offers> Repair<'_, O> {
 
     /// Looks where it goes on from here.
     fn follow<const GIVE: bool>(&mut self, at: u32, distance: i64, best: &mut (i64, Option<u32>)) {
-        let Self { offers, holding, prices, quotas, ways, seen, queue, least_price } = self;
+        let Self { offers, holding, prices, quotas, ways, seen, reached, queue, least_price } = self;
         let own = prices[at as usize];
         let limit = best.0.saturating_sub(distance).saturating_add(own).saturating_sub(*least_price);
         let mut fork: Fork<'_, GIVE> =
-            Fork { at, distance, own, best, holding, prices, quotas, ways, seen, queue };
+            Fork { at, distance, own, best, holding, prices, quotas, ways, seen, reached };
         if GIVE {
             offers.best_of(holding, at, limit, &mut fork);
         } else {
             offers.best_to(holding, at, &mut fork);
+        }
+        for who in reached.drain(..) {
+            let distance = ways[who as usize].distance;
+            if distance < best.0 {
+                queue.push(Reverse((distance, who)));
+            }
         }
     }
 }
@@ -168,7 +177,7 @@ struct Fork<'a, const GIVE: bool> {
     quotas: &'a [Quota],
     ways: &'a mut [Way],
     seen: &'a mut Vec<u32>,
-    queue: &'a mut BinaryHeap<Reverse<(i64, u32)>>,
+    reached: &'a mut Vec<u32>,
 }
 
 impl<const GIVE: bool> Seeker for Fork<'_, GIVE> {
@@ -187,9 +196,11 @@ impl<const GIVE: bool> Seeker for Fork<'_, GIVE> {
         }
         if way.distance == i64::MAX {
             self.seen.push(other);
+            self.reached.push(other);
+        } else if way.from != self.at {
+            self.reached.push(other);
         }
         *way = Way { distance, from: self.at, index };
-        self.queue.push(Reverse((distance, other)));
         let end = self.quotas[other as usize].end::<GIVE>(self.holding.count(other), price);
         if let Some(end) = end
             && distance + end < self.best.0
