@@ -45,13 +45,15 @@ impl<'a> Few<'a> {
             for who in 0..count {
                 let costs = uppers[who * total..][block.clone()].iter();
                 let least = nows[block.clone()].iter_mut().zip(&mut owners[block.clone()]);
+                // No branch depends on what is found, so that vector units do this.
                 for ((cost, (now, owner)), is_tied) in costs.zip(least).zip(&mut is_tied[block.clone()]) {
-                    *is_tied = (*is_tied & (*cost >= *now)) | (*cost == *now);
+                    *is_tied = *cost == *now || *is_tied && *cost > *now;
                     *owner = if *cost < *now { who as u32 } else { *owner };
                     *now = (*now).min(*cost);
                 }
             }
         }
+        // Whom upper bits do not tell apart.
         for index in (0..total).filter(|index| is_tied[*index]) {
             let tied = (0..count).filter(|who| uppers[who * total + index] == nows[index]);
             let least = tied.min_by_key(|who| race.whole_cost(*who, slots[index], nows[index]));
@@ -93,7 +95,7 @@ impl<'a> Few<'a> {
         if list.is_empty() {
             NONE
         } else if (second >> 32) as i32 > most {
-            best(first as u32)
+            best(first.cast_unsigned() as u32)
         } else {
             let close = list.iter().filter(|index| column[**index as usize] <= most);
             close.map(|index| best(*index)).min().unwrap_or(NONE)

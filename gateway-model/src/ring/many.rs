@@ -31,7 +31,7 @@ impl Many<'_> {
                     let extra = self.race.cost(other as usize, slot, ticket.rank()) - now;
                     let length = extra + prices[other as usize] - price;
                     if length < best.0 {
-                        best = (length, Some(Offer { other, extra, index: *index }));
+                        best = (length, Some(Offer { other, index: *index }));
                     }
                 }
             }
@@ -50,7 +50,7 @@ impl Many<'_> {
             if least_extra(rank, upper) + gain < found.limit() && other != taker {
                 let extra = self.extra(holding, index, taker, rank);
                 if extra + gain < found.limit() {
-                    found.add(extra + gain, Offer { other, extra, index });
+                    found.add(extra + gain, Offer { other, index });
                 }
             }
         });

@@ -7,8 +7,6 @@ use super::holding::Holding;
 pub(super) struct Offer {
     /// Its new owner, or its present one: the other side of who was asked.
     pub(super) other: u32,
-    /// What it costs more than now.
-    pub(super) extra: i64,
     /// The slot's index.
     pub(super) index: u32,
 }
