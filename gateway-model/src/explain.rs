@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     condition::Condition,
     gateway::VirtualHost,
-    key::{ByRoute, RouteName},
+    key::{ByRoute, Protocol, RouteName},
     matching::Request,
     resolve::{Layer, Resolved, ResolvedGateway},
     sticky::{self, Sticky, UserKey, Users},
@@ -120,7 +120,7 @@ impl Request for Asked {
     }
 }
 
-/// Explains; `user` tells the user from others where the gateway is sticky by cookie.
+/// Explains; `user` tells the user from others where the gateway is sticky, before what the request says of him.
 pub fn explain(resolved: &Resolved, asked: &Asked, user: Option<&str>) -> Explanation {
     match find(resolved, asked) {
         Some((gateway, host)) => {
@@ -149,7 +149,10 @@ fn find<'a>(resolved: &'a Resolved, asked: &Asked) -> Option<(&'a ResolvedGatewa
         resolved.gateways.iter().flat_map(|gateway| gateway.hosts.iter().map(move |host| (gateway, host)));
     let matching = hosts.filter(|(_, own)| own.matches(&host));
     let best = matching.max_by_key(|(_, own)| (own.wildcard().is_none(), own.as_str().len()));
-    let by_port = || resolved.gateways.iter().find(|gateway| gateway.port == asked.port);
+    let speaks_tcp = |gateway: &ResolvedGateway| gateway.kind.protocol() == Protocol::Tcp;
+    let mut own =
+        resolved.gateways.iter().filter(|gateway| speaks_tcp(gateway) && gateway.port == asked.port);
+    let mut by_port = || own.next();
     best.map(|(gateway, host)| (&**gateway, Some(host))).or_else(|| Some((&**by_port()?, None)))
 }
 
@@ -255,5 +258,5 @@ fn find_user(
     user: Option<&str>,
 ) -> Option<UserKey> {
     let users = Users::new(&gateway.key, sticky.by.clone());
-    users.find(asked, None).or_else(|| user.map(|user| users.key(user.as_bytes())))
+    user.map(|user| users.key(user.as_bytes())).or_else(|| users.find(asked, None))
 }

@@ -59,6 +59,8 @@ pub struct Gateway {
     pub level: Level,
     /// Free data, kept.
     pub metadata: Map<String, Value>,
+    /// Whether it is a resource of Kubernetes: its port is its Service's there, and not one of the node.
+    pub is_resource: bool,
     /// Where its fields are written.
     pub places: Places,
 }
@@ -136,6 +138,7 @@ impl Gateway {
             tls: Vec::new(),
             level: Level::Auto,
             metadata: Map::new(),
+            is_resource: false,
             places: Places::default(),
         }
     }

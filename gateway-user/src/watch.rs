@@ -6,7 +6,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -27,6 +28,9 @@ const SETTLED: Duration = Duration::from_millis(40);
 /// How often a change that does not settle is looked at before it is read as it is.
 const SETTLING_LOOKS: usize = 4;
 
+/// Longest text that is read, in bytes; the model's own bound is below.
+const LONGEST: u64 = 16 << 20;
+
 /// What was read: by path, the text, or why there is none.
 pub type Texts = BTreeMap<PathBuf, Result<Arc<str>, ReadError>>;
 
@@ -39,6 +43,9 @@ pub enum ReadError {
     /// It exists and cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
+    /// It is longer than any text that is read.
+    #[error("it has more than {0} bytes")]
+    TooLong(u64),
     /// It is not UTF-8; the offset counts bytes.
     #[error("it is not UTF-8 text from byte {0} on")]
     NotText(usize),
@@ -197,10 +204,21 @@ pub fn read(paths: &[PathBuf]) -> Texts {
 }
 
 fn read_text(path: &Path) -> Result<Arc<str>, ReadError> {
-    let bytes = fs::read(path).map_err(|error| {
+    let file = fs::File::open(path).map_err(|error| {
         let is_missing = error.kind() == io::ErrorKind::NotFound;
         if is_missing { ReadError::Missing } else { ReadError::Unreadable(error.to_string()) }
     })?;
+    read_from(file)
+}
+
+/// Reads a text to its end, which some things that can be read have not.
+pub fn read_from(source: impl io::Read) -> Result<Arc<str>, ReadError> {
+    let mut bytes = Vec::new();
+    let read = source.take(LONGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| ReadError::Unreadable(error.to_string()))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(ReadError::TooLong(LONGEST));
+    }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text.into()),
         Err(error) => Err(ReadError::NotText(error.utf8_error().valid_up_to())),

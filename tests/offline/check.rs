@@ -111,6 +111,49 @@ fn warnings_alone_exit_with_0_unless_they_are_denied() {
     let ran = run_with_input(&["check", "-", "--deny-warnings"], text);
     assert_eq!(ran.code, Some(1));
     assert_says(&ran.err, &["warning[host-port-without-port]", "1 warning"]);
+    assert_eq!(ran.out, "1 gateway can be read\n");
+}
+
+#[test]
+fn gateways_of_one_port_share_it_in_kubernetes_and_not_on_a_node() {
+    let artifact = |name: &str| format!("name: {name}\nport: 80\nselector: label(app)({name})\n");
+    let ran =
+        run_with_input(&["check", "-", "-o", "json"], &format!("{}---\n{}", artifact("a"), artifact("b")));
+    let finding = &ran.json()["findings"][0];
+    assert_eq!(
+        (finding["code"].as_str(), finding["severity"].as_str()),
+        (Some("port-conflict"), Some("warning"))
+    );
+    assert_eq!(ran.code, Some(0));
+    let resource = |name: &str| {
+        format!(
+            "apiVersion: weir.dev/v1\nkind: WeirGateway\nmetadata: {{name: {name}}}\n\
+             spec: {{port: 80, virtualHosts: [{name}.example.com], selector: label(app)({name})}}\n"
+        )
+    };
+    let ran =
+        run_with_input(&["check", "-", "-o", "json"], &format!("{}---\n{}", resource("a"), resource("b")));
+    assert_eq!(ran.json()["findings"], serde_json::json!([]));
+}
+
+#[test]
+fn what_nobody_looked_up_is_not_called_unknown() {
+    let folder = Folder::new("check-names");
+    let gateways = folder.write("g.yaml", "name: foo\nroutes: '[db.example.com:5432]'\n");
+    let workloads = folder.write("w.yaml", "[]");
+    let ran = run(&["check", &gateways, "--workloads", &workloads, "-o", "json"]);
+    assert_eq!(ran.json()["findings"], serde_json::json!([]));
+    let selecting = folder.write("s.yaml", "name: foo\nselector: label(app)(foo)\n");
+    let ran = run(&["check", &selecting, "--workloads", "/nonexistent.yaml", "-o", "json"]);
+    let codes: Vec<_> =
+        ran.json()["findings"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect();
+    assert_eq!(codes, ["unreadable-file"], "and not that the selector finds nothing in it");
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let ran = run(&["check", "/dev/zero", "-o", "json"]);
+    assert_eq!((ran.code, ran.json()["findings"][0]["code"].as_str()), (Some(1), Some("unreadable-file")));
 }
 
 #[test]

@@ -111,6 +111,24 @@ fn the_gateway_is_found_by_host_and_else_by_port() {
 }
 
 #[test]
+fn a_request_has_the_host_field_that_every_client_sends() {
+    let folder = Folder::new("explain-host");
+    let config = folder.write(
+        "g.yaml",
+        "name: a\nport: 80\nroutes:\n  '[192.0.2.7:80]': {weight: 0%, condition: '< hdr(host) -i foo.com:80 >'}\n  \
+         '[192.0.2.8:80]': {weight: 100%}\n",
+    );
+    for (arguments, route) in [
+        (&["http://foo.com:80/"][..], "[192.0.2.7:80]"),
+        (&["http://foo.com/"], "[192.0.2.8:80]"),
+        (&["http://x/", "-H", "Host: FOO.com:80"], "[192.0.2.7:80]"),
+    ] {
+        let ran = run(&[&["explain", "--config", &config, "-o", "json"][..], arguments].concat());
+        assert_eq!(ran.json()["route"], route, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_gateway_of_one_route_leaves_nothing_to_chance() {
     let answer = explain(&["http://192.0.2.1:9000/", "-o", "json"]).json();
     assert_eq!(answer["route"], "(1.0.3)");
@@ -149,7 +167,9 @@ fn the_table_says_it_in_words() {
 
 #[test]
 fn a_request_that_is_none_is_refused_with_an_example() {
-    for request in ["foo.bar.com/x", "GET", "GET POST http://a/", "ftp://a/"] {
+    for request in
+        ["foo.bar.com/x", "GET", "GET POST http://a/", "ftp://a/", "http://a:99999/", "http://a:b/"]
+    {
         let ran = explain(&[request]);
         assert_eq!(ran.code, Some(2), "{request}: {ran:?}");
         assert_says(&ran.err, &["GET http://foo.bar.com/x"]);

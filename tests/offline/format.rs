@@ -34,6 +34,17 @@ fn in_place_it_names_the_files_that_it_changed() {
 }
 
 #[test]
+fn several_files_are_written_as_several_documents() {
+    let folder = Folder::new("fmt-several");
+    let (a, b) = (folder.write("a.yaml", "name: a\nselector: label(a)(b)\n"), folder.write("b.yaml", UGLY));
+    let ran = run(&["fmt", &a, "/nonexistent.yaml", &b]);
+    assert_eq!(ran.code, Some(1));
+    assert_says(&ran.err, &["error[unreadable-file]", "/nonexistent.yaml"]);
+    let names = run_with_input(&["check", "-", "-o", "json"], &ran.out).json();
+    assert_eq!((&names["gateways"][0]["name"], &names["gateways"][1]["name"]), (&"a".into(), &"foo".into()));
+}
+
+#[test]
 fn a_file_with_an_error_is_left_as_it_is() {
     let folder = Folder::new("fmt-broken");
     let file = folder.write("a.yaml", "name:   foo\nport: x\nselector: label(a)(b)\n");

@@ -65,8 +65,8 @@ fn comments_between_brackets_make_a_block() {
 
 #[test]
 fn what_looks_like_a_comment_and_is_none_stays_text() {
-    let text = "name: a#b\nselector: 'true'\nmetadata:\n  a: 'x # y'\n  b: \"x \\\" # y\" # c\n  c: |\n    # z\n  d: !x#y z\n";
-    let written = "name: a#b\nselector: 'true'\nmetadata:\n  a: 'x # y'\n  b: 'x \" # y' # c\n  c: |\n    # z\n  d: z\n";
+    let text = "name: a#b\nselector: 'true'\nmetadata:\n  a: 'x # y'\n  b: \"x \\\" # y\" # c\n  c: |\n    # z\n  d: x#y z\n";
+    let written = "name: a#b\nselector: 'true'\nmetadata:\n  a: 'x # y'\n  b: 'x \" # y' # c\n  c: |\n    # z\n  d: x#y z\n";
     assert_eq!(formatted(text), written);
 }
 

@@ -110,6 +110,7 @@ pub(super) fn read_fields(
         tls: fields.take("tls").map_or_else(Vec::new, |node| read_secrets(node, findings)),
         level: fields.take("level").and_then(|node| read_level(node, findings)).unwrap_or_default(),
         metadata: fields.take("metadata").map_or_else(Map::new, |node| read_metadata(node, findings)),
+        is_resource: spelling == Spelling::Camel,
         places: Places::default(),
         key,
     };

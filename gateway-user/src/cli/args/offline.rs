@@ -49,7 +49,7 @@ pub enum Offline {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Show which route takes a request, and why
+    /// Show which route takes a request, and why; exits with 1 where none does
     #[command(after_help = EXPLAIN_EXAMPLE)]
     Explain {
         #[command(flatten)]
@@ -66,7 +66,7 @@ pub enum Offline {
         /// The TLS server name [default: the URL's host where its scheme is https]
         #[arg(long, value_name = "NAME")]
         sni: Option<String>,
-        /// The user, where a gateway is sticky: any text that tells him from others
+        /// The user, where a gateway is sticky: any text that tells him from others; goes before what the request says
         #[arg(long, value_name = "KEY")]
         user: Option<String>,
         #[command(flatten)]

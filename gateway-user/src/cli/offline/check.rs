@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use gateway_model::{
-    finding::Finding,
+    finding::{Finding, Severity},
     gateway::GatewayArtifact,
     resolve,
     snapshot::{Settings, Snapshot},
@@ -41,11 +41,9 @@ pub(super) fn run(
         settings: Settings::default(),
         ..Snapshot::default()
     };
-    let mut together = resolve::resolve(&snapshot).findings;
-    if workloads.is_empty() {
-        together.retain(|finding| !resolve::ABOUT_SURROUNDINGS.contains(&finding.code));
-    }
-    loaded.findings.extend(together);
+    let together = resolve::resolve(&snapshot).findings;
+    let together: Vec<Finding> = together.into_iter().filter_map(|one| on_a_node(&loaded, one)).collect();
+    loaded.extend(together);
     let has_errors = loaded.settle();
     let gateways = loaded
         .gateways
@@ -57,11 +55,24 @@ pub(super) fn run(
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// A finding about ports that only concerns gateways which share a node. In Kubernetes each has a Service of its
+/// own: for a resource it says nothing, for an artifact, which may go either way, it is a warning.
+fn on_a_node(loaded: &Loaded, mut finding: Finding) -> Option<Finding> {
+    if !matches!(finding.code, "port-conflict" | "port-shared") {
+        return Some(finding);
+    }
+    let gateway = loaded.gateways.iter().find(|gateway| Some(&gateway.key) == finding.gateway.as_ref())?;
+    finding.severity = Severity::Warning;
+    finding.message.push_str(" (on one node; in Kubernetes each gateway has a Service of its own)");
+    (!gateway.is_resource).then_some(finding)
+}
+
 fn describe(loaded: &Loaded) -> String {
     let count = loaded.gateways.len();
     let gateways = if count == 1 { "1 gateway".to_owned() } else { format!("{count} gateways") };
-    match loaded.findings.iter().filter(|finding| Finding::is_error(finding)).count() {
-        0 => format!("{gateways}, nothing wrong\n"),
-        _ => format!("{gateways} can be read\n"),
+    if loaded.findings.is_empty() {
+        format!("{gateways}, nothing wrong\n")
+    } else {
+        format!("{gateways} can be read\n")
     }
 }

@@ -55,8 +55,18 @@ pub(super) fn read_request(
         sni: sni.unwrap_or_else(|| if is_tls { host.clone() } else { String::new() }),
         host,
     };
-    for header in headers {
-        let (name, value) = read_header(header)?;
+    let authority = url.authority().map_or("", http::uri::Authority::as_str);
+    let has_port = authority.rsplit(['@', ']']).next().is_some_and(|end| end.contains(':'));
+    if has_port && url.port_u16().is_none() {
+        return Err(wrong("its port is not a number from 1 to 65535"));
+    }
+    let given = headers.iter().map(|header| read_header(header)).collect::<Result<Vec<_>, _>>()?;
+    if !given.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        // Every client sends it.
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        asked.headers.push(("host".to_owned(), host.to_owned()));
+    }
+    for (name, value) in given {
         if name.eq_ignore_ascii_case("host") {
             without_port(&value).clone_into(&mut asked.host);
         }
@@ -89,19 +99,19 @@ pub(super) fn run(
         ..Snapshot::default()
     };
     let resolved = resolve::resolve(&snapshot);
-    loaded.findings.extend(resolved.findings.iter().cloned());
+    loaded.extend(resolved.findings.iter().cloned());
     loaded.settle();
     let explanation = explain(&resolved, asked, user);
     if format != Output::Table {
         // They are no part of the answer.
         loaded.complain()?;
     }
-    files::answer(&loaded, format, &explanation, || describe(&explanation, asked))?;
+    files::answer(&loaded, format, &explanation, || describe(&explanation, asked, false))?;
     let is_taken = explanation.shares.0.iter().any(|(_, share)| *share > 0.0);
     Ok(if is_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn describe(explanation: &Explanation, asked: &Asked) -> String {
+fn describe(explanation: &Explanation, asked: &Asked, is_inner: bool) -> String {
     let mut out = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| {
         out.write_fmt(text).and_then(|()| out.write_char('\n')).expect("writing to a String does not fail");
@@ -115,6 +125,7 @@ fn describe(explanation: &Explanation, asked: &Asked) -> String {
     };
     match &explanation.virtual_host {
         Some(host) => line(format_args!("Gateway    {namespace}/{gateway}, by its virtual host {host}")),
+        None if is_inner => line(format_args!("Gateway    {namespace}/{gateway}")),
         None => line(format_args!("Gateway    {namespace}/{gateway}, by its port {}", asked.port)),
     }
     match &explanation.condition {
@@ -142,7 +153,7 @@ fn describe(explanation: &Explanation, asked: &Asked) -> String {
     }
     for (route, inner) in &explanation.chained.0 {
         write!(out, "\nRoute {route} leads to a gateway:\n\n").expect("writing to a String does not fail");
-        out.push_str(&describe(inner, asked));
+        out.push_str(&describe(inner, asked, true));
     }
     out
 }

@@ -1,14 +1,16 @@
 //! Reading what the commands are about.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    collections::HashMap,
+    io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use gateway_model::{
     finding::{self, Finding, Place},
     gateway::{self, Gateway},
+    key::GatewayKey,
+    resolve,
     workload::{self, Workload},
 };
 use serde::Serialize;
@@ -26,31 +28,50 @@ pub(super) struct Loaded {
     pub findings: Vec<Finding>,
     /// The texts, by the name that findings call them by.
     pub sources: draw::Sources,
+    /// Whether workloads were given, and all could be read.
+    pub knows_workloads: bool,
 }
 
 impl Loaded {
     /// Reads artifacts and workloads.
     pub(super) fn read(artifacts: &[PathBuf], workloads: &[PathBuf], namespace: &str) -> Self {
         let mut loaded = Self::default();
+        let mut known: HashMap<GatewayKey, usize> = HashMap::new();
         loaded.add(artifacts, |loaded, file, text| {
             let parsed = gateway::parse(file, text, namespace);
             loaded.findings.extend(parsed.findings);
             for gateway in parsed.gateways {
-                match loaded.gateways.iter().find(|first| first.key == gateway.key) {
-                    Some(first) => loaded.findings.push(gateway::repeated(&gateway, first)),
-                    None => loaded.gateways.push(gateway),
+                if let Some(first) = known.get(&gateway.key) {
+                    loaded.findings.push(gateway::repeated(&gateway, &loaded.gateways[*first]));
+                } else {
+                    known.insert(gateway.key.clone(), loaded.gateways.len());
+                    loaded.gateways.push(gateway);
                 }
             }
         });
+        let before = loaded.findings.len();
         loaded.add(workloads, |loaded, file, text| {
             let parsed = workload::parse(file, text, namespace);
             loaded.findings.extend(parsed.findings);
             loaded.workloads.extend(parsed.workloads);
         });
+        let broken = loaded.findings[before..].iter().any(Finding::is_error);
+        loaded.knows_workloads = !workloads.is_empty() && !broken;
         loaded
     }
 
-    fn add(&mut self, paths: &[PathBuf], parse: impl Fn(&mut Self, &str, &str)) {
+    /// Adds what came of resolving, but for what compares it with surroundings that nobody looked at: host names
+    /// are never looked up here.
+    pub(super) fn extend(&mut self, resolved: impl IntoIterator<Item = Finding>) {
+        let is_known = |finding: &Finding| {
+            finding.code != "external-unresolved"
+                && (self.knows_workloads || !resolve::ABOUT_SURROUNDINGS.contains(&finding.code))
+        };
+        let known: Vec<Finding> = resolved.into_iter().filter(is_known).collect();
+        self.findings.extend(known);
+    }
+
+    fn add(&mut self, paths: &[PathBuf], mut parse: impl FnMut(&mut Self, &str, &str)) {
         for (path, text) in read(paths) {
             let file = path.display().to_string();
             match text {
@@ -86,20 +107,13 @@ pub(super) fn read(paths: &[PathBuf]) -> Texts {
     let (input, named): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let mut texts = watch::read(&named);
     if !input.is_empty() {
-        texts.insert(PathBuf::from("-"), read_input());
+        texts.insert(PathBuf::from("-"), watch::read_from(io::stdin().lock()));
     }
     texts
 }
 
-fn read_input() -> Result<Arc<str>, ReadError> {
-    let mut text = String::new();
-    io::stdin()
-        .read_to_string(&mut text)
-        .map(|_| text.into())
-        .map_err(|error| ReadError::Unreadable(error.to_string()))
-}
-
-fn unreadable(file: String, error: &ReadError) -> Finding {
+/// The finding for a file that cannot be read.
+pub(super) fn unreadable(file: String, error: &ReadError) -> Finding {
     let advice = "name a YAML or JSON file that you may read, or a folder of such";
     let message = format!("{file}: {error}");
     Finding::error("unreadable-file", message, advice).at(&Place { file, line: 1, column: 1, length: 1 })

@@ -15,11 +15,17 @@ use crate::cli::{args::DEFAULT_NAMESPACE, output};
 /// Formats files: to standard output, in place, or only to tell which are not in normal form. A file with an error
 /// is left as it is.
 pub(super) fn run(paths: &[PathBuf], write: bool, check: bool) -> anyhow::Result<ExitCode> {
-    let mut failed = false;
+    let (mut failed, mut printed) = (false, false);
     let mut broken = Loaded::default();
     for (path, text) in files::read(paths) {
         let name = path.display().to_string();
-        let text = text.with_context(|| format!("{name} cannot be formatted"))?;
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                broken.findings.push(files::unreadable(name, &error));
+                continue;
+            }
+        };
         let formatted = match format(&name, &text, DEFAULT_NAMESPACE) {
             Ok(formatted) => formatted,
             Err(findings) => {
@@ -40,7 +46,11 @@ pub(super) fn run(paths: &[PathBuf], write: bool, check: bool) -> anyhow::Result
                 output::print(&format!("{name}\n"))?;
             }
         } else {
+            if printed {
+                output::print("---\n")?;
+            }
             output::print(&formatted)?;
+            printed = true;
         }
     }
     broken.settle();

@@ -46,7 +46,7 @@ pub(super) fn run(
     }
     let remembered = Snapshot { kept: before.0.kept.clone(), in_force, ..Snapshot::default() };
     let after = work_out(&loaded, remembered, Some(&before.1));
-    loaded.findings.extend(after.0.findings.iter().cloned());
+    loaded.extend(after.0.findings.iter().cloned());
     let has_errors = loaded.settle();
     let moment = |(resolved, plan)| Moment { resolved, plan };
     let gateways = compare(moment((&before.0, &before.1)), moment((&after.0, &after.1)));
