@@ -14,7 +14,7 @@ use crate::{
         Plan,
         l4::{L4Gateway, Ring, Target},
     },
-    resolve::{Layer, Resolved, ResolvedGateway},
+    resolve::{Layer, Resolved, ResolvedGateway, ResolvedRoute},
     sticky::{self, UserKey},
     weight::Weight,
 };
@@ -83,6 +83,10 @@ pub struct RouteComparison {
     /// Weight in force afterwards.
     #[serde(serialize_with = "percent")]
     pub in_force: Option<Weight>,
+    /// Its condition before, as written, with its strength.
+    pub condition_before: Option<String>,
+    /// Its condition afterwards.
+    pub condition: Option<String>,
     /// Its slots of the ring afterwards, where the kernel chooses.
     pub slots: Option<u32>,
     /// The slots of the whole ring.
@@ -171,9 +175,7 @@ fn compare_routes(before: Option<&Side>, after: Option<&Side>) -> Vec<RouteCompa
     let ring = after.filter(|(_, planned)| planned.target == Target::Ring).map(|(_, planned)| ring(planned));
     let shares = ring.map(Ring::shares).unwrap_or_default();
     let compare = |name: &RouteName| {
-        let find = |routes: &[crate::resolve::ResolvedRoute]| {
-            routes.iter().find(|route| route.name == *name).cloned()
-        };
+        let find = |routes: &[ResolvedRoute]| routes.iter().find(|route| route.name == *name).cloned();
         let (old, new) = (find(&old), find(&new));
         RouteComparison {
             name: name.clone(),
@@ -181,12 +183,19 @@ fn compare_routes(before: Option<&Side>, after: Option<&Side>) -> Vec<RouteCompa
             weight: new.as_ref().map(|route| route.weight),
             in_force_before: old.as_ref().map(|route| route.lent),
             in_force: new.as_ref().map(|route| route.lent),
+            condition_before: old.as_ref().and_then(condition),
+            condition: new.as_ref().and_then(condition),
             slots: ring.map(|_| shares.get(name).copied().unwrap_or(0)),
             ring: ring.map(|ring| ring.slots.len() as u32),
             ready: new.map_or(0, |route| route.endpoints.iter().filter(|endpoint| endpoint.ready).count()),
         }
     };
     names.into_iter().map(compare).collect()
+}
+
+/// `User-Agent is Firefox (50%)`.
+fn condition(route: &ResolvedRoute) -> Option<String> {
+    route.condition.as_ref().map(|condition| format!("{} ({})", condition.source(), route.strength))
 }
 
 /// The ring of the family that has endpoints, IPv4 where both have.

@@ -65,6 +65,22 @@ fn of_a_sticky_gateway_it_says_how_many_users_move() {
 }
 
 #[test]
+fn a_condition_that_changes_is_shown() {
+    let folder = Folder::new("plan-condition");
+    let text = |condition: &str| {
+        format!(
+            "name: foo\nport: 9000\nselector: label(app)(foo) && label(version)((.*))\nroutes:\n  \
+             (1.0.3): {{weight: 100%}}\n  (2.0.1): {{weight: 0%{condition}}}\n"
+        )
+    };
+    let old = folder.write("old.yaml", &text(""));
+    let new = folder.write("new.yaml", &text(", condition: User-Agent is Firefox"));
+    let workloads = folder.write("w.yaml", WORKLOADS);
+    let ran = run(&["plan", "--config", &new, "--workloads", &workloads, "--against", &old]);
+    assert_says(&ran.out, &["Condition of (2.0.1): none -> User-Agent is Firefox (100%)"]);
+}
+
+#[test]
 fn the_same_again_changes_nothing() {
     let folder = Folder::new("plan-same");
     let (config, workloads) =

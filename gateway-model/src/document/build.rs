@@ -111,20 +111,20 @@ impl Builder<'_> {
             | Event::DocumentEnd => Ok(()),
             Event::Alias(_) => Err(no_alias(&place)),
             Event::Scalar(text, style, anchor, tag) => {
-                anchored(anchor, &place)?;
                 let is_text =
                     tag.as_deref().is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
                 refuse_tag(tag.as_deref().filter(|_| !is_text), &place)?;
+                anchored(anchor, &place)?;
                 self.add(self.scalar(text, style, span, is_text))
             }
             Event::SequenceStart(anchor, tag) => {
-                anchored(anchor, &place)?;
                 refuse_tag(tag.as_deref(), &place)?;
+                anchored(anchor, &place)?;
                 self.begin(Open::List(place, Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                anchored(anchor, &place)?;
                 refuse_tag(tag.as_deref(), &place)?;
+                anchored(anchor, &place)?;
                 self.begin(Open::Map(place, Entries::default(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => {

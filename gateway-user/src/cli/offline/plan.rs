@@ -105,6 +105,11 @@ fn describe_gateway(out: &mut String, gateway: &Comparison) {
         ]
     });
     write(plain(["ROUTE", "WEIGHT", "IN FORCE", "SLOTS", "READY"], rows));
+    for route in gateway.routes.iter().filter(|route| route.condition_before != route.condition) {
+        let or_none = |condition: &Option<String>| condition.clone().unwrap_or_else(|| "none".to_owned());
+        let (before, now) = (or_none(&route.condition_before), or_none(&route.condition));
+        write(format!("\nCondition of {}: {before} -> {now}\n", route.name));
+    }
     let unit = match gateway.unit {
         Unit::Connections => "new connections",
         Unit::Users => "users",
