@@ -29,8 +29,8 @@ pub struct Node {
 }
 
 impl Planner {
-    /// Sets all declared gateways, in the order declared. Costs no more than comparing where they are as before. One that was in force and
-    /// cannot be as it is declared now stays as it was.
+    /// Sets all declared gateways, in the order declared. Costs no more than comparing where they are as before. One
+    /// that was in force and cannot be as it is declared now stays as it was.
     pub fn set_gateways(&mut self, gateways: Vec<Gateway>) {
         if gateways == self.asked {
             return;
@@ -83,7 +83,6 @@ impl Planner {
         } else {
             old.through_uplink.symmetric_difference(&node.through_uplink).copied().collect()
         };
-        let node = &self.node;
         if old.addresses != node.addresses || old.external != node.external || !moved.is_empty() {
             let external = |route: &Route| route.external().is_some();
             let touched = self.gateways.iter().filter(|gateway| gateway.routes.iter().any(external));

@@ -23,8 +23,8 @@ pub(super) struct Found {
     pub endpoints: BTreeMap<SocketAddr, Endpoint>,
 }
 
-/// What a selector, written at `place`, finds, by route, whatever the order of workloads. Findings about ports are added, one of a
-/// kind.
+/// What a selector, written at `place`, finds, by route, whatever the order of workloads. Findings about ports are
+/// added, one of a kind.
 pub(super) fn find(
     gateway: &Gateway,
     selector: &Selector,
