@@ -77,8 +77,10 @@ pub(crate) fn resolve(
 fn find_all(gateway: &Gateway, world: &World<'_>, findings: &mut Vec<Finding>) -> BTreeMap<RouteName, Found> {
     let mut all = BTreeMap::new();
     if let Some(selector) = &gateway.selector {
+        let told = findings.len();
         all = endpoints::find(gateway, selector, gateway.place_of("selector"), world, findings);
-        if all.is_empty() {
+        // A complaint about ports is about workloads that it does match.
+        if all.is_empty() && findings.len() == told {
             let message = format!("the selector of `{}` finds nothing", gateway.key.name);
             let advice = "compare it with the labels of the workloads in its namespace";
             findings.push(
