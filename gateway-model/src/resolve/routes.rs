@@ -1,6 +1,10 @@
 //! One gateway, resolved.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use super::{
     Endpoint, Layer, Note, Outcome, ResolvedGateway, ResolvedRoute, World,
@@ -37,8 +41,10 @@ pub(crate) fn resolve(
     };
     let mut notes = life.settle(&mut kept.routes);
     let mut routes: Vec<ResolvedRoute> = Vec::new();
+    let listed: HashMap<&RouteName, &Route> =
+        gateway.routes.iter().map(|route| (&route.name, route)).collect();
     for (name, route) in &mut kept.routes {
-        let listed = gateway.routes.iter().find(|listed| listed.name == *name);
+        let listed = listed.get(name).copied();
         follow_file(name, listed, route, &mut notes);
         let endpoints = found.remove(name).map(|found| found.endpoints).unwrap_or_default();
         routes.push(describe(name, listed, route, endpoints));
@@ -227,15 +233,14 @@ fn layer(gateway: &Gateway, routes: &[ResolvedRoute]) -> Layer {
 
 /// Routes with a condition, in the order in which they are tried: by priority, then as written, then by name.
 fn condition_order(gateway: &Gateway, routes: &[ResolvedRoute]) -> Vec<usize> {
-    let written = |name: &RouteName| {
-        gateway.routes.iter().position(|listed| listed.name == *name).unwrap_or(usize::MAX)
-    };
+    let listed = gateway.routes.iter().enumerate();
+    let written: HashMap<&RouteName, usize> = listed.map(|(at, route)| (&route.name, at)).collect();
     let mut order: Vec<usize> =
         (0..routes.len()).filter(|index| routes[*index].condition.is_some()).collect();
     order.sort_by_key(|index| {
         let route = &routes[*index];
         let priority = route.declared.as_ref().and_then(|declared| declared.priority);
-        (priority.is_none(), priority, written(&route.name), *index)
+        (priority.is_none(), priority, written.get(&route.name).copied().unwrap_or(usize::MAX), *index)
     });
     order
 }

@@ -1,14 +1,18 @@
 //! Findings about what is legal and does not do what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Layer, ResolvedGateway, ResolvedRoute};
 use crate::{
+    condition::Condition,
     finding::Finding,
     gateway::{Balance, Gateway},
     key::RouteName,
     weight::Weight,
 };
+
+/// How many of the conditions tried before it a condition is compared with.
+const COMPARED: usize = 64;
 
 /// Adds them for one gateway, each at the place of its route, or of the field of it that it is about.
 /// `found` are the routes that exist because workloads (or external addresses) do.
@@ -18,11 +22,12 @@ pub(super) fn warn(
     found: &BTreeMap<RouteName, u64>,
     findings: &mut Vec<Finding>,
 ) {
-    for route in &resolved.routes {
+    let mut shadowed = shadowed(resolved);
+    for (index, route) in resolved.routes.iter().enumerate() {
         let warnings = [
             ("", through_uplink(route, resolved)),
             ("balance", balance_at_l4(route, resolved)),
-            ("condition", shadowed(route, resolved)),
+            ("condition", shadowed.remove(&index)),
             ("condition", without_effect(route, resolved)),
             ("", without_endpoints(route, resolved, found)),
         ];
@@ -68,16 +73,34 @@ fn balance_at_l4(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Fi
     Some(Finding::warning("balance-at-l4", message, "write `level: request`, or leave it out"))
 }
 
-/// An earlier condition matches whatever this one does. Of the first that matches no later one is tried, whatever its
-/// strength.
-fn shadowed(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Finding> {
-    let condition = route.condition.as_ref()?;
-    let tried = resolved.order.iter().filter_map(|index| resolved.routes.get(*index));
-    let mut earlier = tried.take_while(|other| other.name != route.name);
-    let (first, known) = earlier.find_map(|other| {
-        let known = other.condition.as_ref().filter(|known| condition.implies(known))?;
-        Some((other, known))
-    })?;
+/// Conditions, by the number of their route, of which an earlier one matches whatever they do. Of the first that
+/// matches no later one is tried, whatever its strength. To compare all with all would take seconds where there are
+/// thousands: one is compared with the [`COMPARED`] tried right before it, and of those further ahead only one that
+/// reads the same is found.
+fn shadowed(resolved: &ResolvedGateway) -> HashMap<usize, Finding> {
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let tried: Vec<(usize, &ResolvedRoute, &Condition)> = resolved
+        .order
+        .iter()
+        .filter_map(|index| resolved.routes.get(*index).map(|route| (*index, route)))
+        .filter_map(|(index, route)| Some((index, route, route.condition.as_ref()?)))
+        .collect();
+    let findings = tried.iter().enumerate().filter_map(|(at, (index, route, condition))| {
+        let same = *first.entry(condition.to_string()).or_insert(at);
+        let mut near = at.saturating_sub(COMPARED)..at;
+        let far = (same < near.start).then_some(same);
+        let by = far.or_else(|| near.find(|by| same == *by || condition.implies(tried[*by].2)))?;
+        Some((*index, never_asked(route, condition, tried[by].1, tried[by].2)))
+    });
+    findings.collect()
+}
+
+fn never_asked(
+    route: &ResolvedRoute,
+    condition: &Condition,
+    first: &ResolvedRoute,
+    known: &Condition,
+) -> Finding {
     let message = if known == condition {
         format!("the condition of route {} is never asked: route {} has the same", route.name, first.name)
     } else {
@@ -87,7 +110,7 @@ fn shadowed(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Finding
         )
     };
     let advice = "remove it, or have it asked first with a lower `priority`";
-    Some(Finding::warning("condition-shadowed", message, advice))
+    Finding::warning("condition-shadowed", message, advice)
 }
 
 /// What the condition does not capture comes to the same route, and no other condition is kept from it.

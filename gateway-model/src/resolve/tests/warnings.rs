@@ -61,3 +61,25 @@ fn a_condition_on_a_route_that_has_everything_anyway_is_told_of() {
     );
     assert_eq!(listed(&first), [""; 0], "it keeps requests from the other condition");
 }
+
+#[test]
+fn a_condition_is_compared_with_the_nearest_and_with_the_same_however_many_there_are() {
+    let shadowed = |between: usize, last: &str| {
+        let mut routes = "  (first): {condition: Host is a and Has Header b, weight: 100%}\n".to_owned();
+        for at in 0..between {
+            routes += &format!("  (r{at}): {{condition: Host is h{at}}}\n");
+        }
+        routes += &format!("  (last): {{condition: {last}}}\n");
+        let resolved = resolve(&snapshot(&format!("{SEED}routes:\n{routes}"), &two_pods()));
+        let mut messages = resolved.findings.into_iter().filter(|one| one.code == "condition-shadowed");
+        messages.next().map(|one| one.message)
+    };
+    let same = "(Host == a) && (has header b)";
+    let more = "Host is a and Has Header b and Has Header c";
+    for between in [0, 63, 64, 500] {
+        let message = shadowed(between, same).unwrap();
+        assert!(message.contains("(last) is never asked: route (first) has the same"), "{message}");
+        assert_eq!(shadowed(between, more).is_some(), between < 64, "{between} between");
+    }
+    assert_eq!(shadowed(10, "Host is a"), None);
+}
