@@ -6,7 +6,7 @@ use super::{Layer, ResolvedGateway, ResolvedRoute};
 use crate::{
     condition::Condition,
     finding::Finding,
-    gateway::{Balance, Gateway},
+    gateway::{Balance, Gateway, PortType},
     key::RouteName,
     weight::Weight,
 };
@@ -70,7 +70,11 @@ fn balance_at_l4(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Fi
     }
     let message =
         format!("route {} asks for {balance:?}; the kernel only knows maglev", route.name).to_lowercase();
-    Some(Finding::warning("balance-at-l4", message, "write `level: request`, or leave it out"))
+    let advice = match resolved.kind {
+        PortType::Http | PortType::Https => "write `level: request`, or leave it out",
+        PortType::Tcp | PortType::Udp | PortType::Tls => "leave it out",
+    };
+    Some(Finding::warning("balance-at-l4", message, advice))
 }
 
 /// Conditions, by the number of their route, of which an earlier one matches whatever they do. Of the first that

@@ -83,3 +83,18 @@ fn a_condition_is_compared_with_the_nearest_and_with_the_same_however_many_there
     }
     assert_eq!(shadowed(10, "Host is a"), None);
 }
+
+#[test]
+fn a_balance_that_the_kernel_does_not_know_is_advised_against_with_what_is_allowed() {
+    let advice = |kind: &str| {
+        let file = TCP.replace("/tcp", &format!("/{kind}"));
+        let resolved =
+            resolve(&snapshot(&format!("{file}routes: {{(1.0.3): {{balance: p2c}}}}\n"), &two_pods()));
+        let told: Vec<_> = resolved.findings.iter().map(|one| (one.code, one.advice.clone())).collect();
+        told
+    };
+    for kind in ["tcp", "udp", "tls"] {
+        assert_eq!(advice(kind), [("balance-at-l4", "leave it out".to_owned())], "{kind}");
+    }
+    assert_eq!(advice("http"), [("balance-at-l4", "write `level: request`, or leave it out".to_owned())]);
+}
