@@ -143,7 +143,9 @@ fn without_endpoints(
     });
     // A selector that finds nothing has a finding that says it all.
     let says_it_all = route.name.is_group() && !found.keys().any(RouteName::is_group);
-    if !route.endpoints.is_empty() || leads_nowhere || says_it_all {
+    // Of a gateway that it leads to, that one tells.
+    let is_quiet = !route.endpoints.is_empty() && (route.chained.is_some() || route.serves());
+    if is_quiet || leads_nowhere || says_it_all {
         return None;
     }
     let is_missing = route.name.is_group() && route.declared.is_some() && !found.contains_key(&route.name);
@@ -153,10 +155,16 @@ fn without_endpoints(
     } else if route.weight.is_zero() {
         return None;
     } else {
+        // A rollout does not bring this about: a new version begins with 0%, and of one that restarts some endpoints
+        // stay ready. Where all are replaced at once nobody is served by it meanwhile, which is worth a warning.
         let others = resolved.routes.iter().any(|route| !route.lent.is_zero());
         let taken = if others { "other routes take its part" } else { "nobody takes its part" };
-        let message = format!("route {} has {} and no endpoint; {taken}", route.name, route.weight);
-        (message, "start a workload of it, or give its weight to another route")
+        let (missing, advice) = if route.endpoints.is_empty() {
+            ("no endpoint", "start a workload of it, or give its weight to another route")
+        } else {
+            ("no ready endpoint", "see why its workloads are not ready, or give its weight to another route")
+        };
+        (format!("route {} has {} and {missing}; {taken}", route.name, route.weight), advice)
     };
     Some(Finding::warning("route-without-endpoints", message, advice))
 }

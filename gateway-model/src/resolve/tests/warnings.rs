@@ -15,7 +15,16 @@ fn a_route_with_a_weight_and_no_endpoint_is_told_of() {
     let scaled = two_pods() + "- {name: c, kind: deployment, labels: {app: foo, version: 2.0.1}}\n";
     assert_eq!(told_of(&listed, &scaled), ["6 route-without-endpoints"]);
     let unready = two_pods() + &pod("c", "2.0.1", "10.0.0.3").replace("created", "ready: false, created");
-    assert_eq!(told_of(&listed, &unready), [""; 0], "it is there, and lends its weight");
+    assert_eq!(told_of(&listed, &unready), ["6 route-without-endpoints"]);
+    let ready = unready.clone() + &pod("d", "2.0.1", "10.0.0.4");
+    assert_eq!(told_of(&listed, &ready), [""; 0], "one of them is enough");
+    let resolved = resolve(&snapshot(&listed, &unready));
+    let message = &resolved.findings[0].message;
+    assert!(
+        message.ends_with("(2.0.1) has 10% and no ready endpoint; other routes take its part"),
+        "{message}"
+    );
+    assert_eq!(told_of(&http, &unready), [""; 0], "a new version has 0% until somebody gives it more");
     let mut story = Story::new();
     story.step(&http, &two_pods());
     story.step(&http, &pod("c", "2.0.1", "10.0.0.3"));
