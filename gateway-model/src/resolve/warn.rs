@@ -59,7 +59,11 @@ fn through_uplink(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<F
         route.name,
         unusable.join(", ")
     );
-    let advice = "run them on this node, or let the proxy serve the gateway with `level: request`";
+    let advice = if has_requests(resolved) {
+        "run them on this node, or let the proxy serve the gateway with `level: request`"
+    } else {
+        "run them on this node"
+    };
     Some(Finding::warning("endpoint-through-uplink", message, advice))
 }
 
@@ -70,11 +74,14 @@ fn balance_at_l4(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<Fi
     }
     let message =
         format!("route {} asks for {balance:?}; the kernel only knows maglev", route.name).to_lowercase();
-    let advice = match resolved.kind {
-        PortType::Http | PortType::Https => "write `level: request`, or leave it out",
-        PortType::Tcp | PortType::Udp | PortType::Tls => "leave it out",
-    };
+    let advice =
+        if has_requests(resolved) { "write `level: request`, or leave it out" } else { "leave it out" };
     Some(Finding::warning("balance-at-l4", message, advice))
+}
+
+/// Whether `level: request` is possible.
+fn has_requests(resolved: &ResolvedGateway) -> bool {
+    matches!(resolved.kind, PortType::Http | PortType::Https)
 }
 
 /// Conditions, by the number of their route, of which an earlier one matches whatever they do. Of the first that

@@ -8,6 +8,7 @@ fn endpoints_through_an_uplink_serve_requests_only() {
     snapshot.through_uplink = ["10.0.0.2".parse::<IpAddr>().unwrap()].into();
     let resolved = resolve(&snapshot);
     assert_eq!(resolved.findings[0].code, "endpoint-through-uplink");
+    assert_eq!(resolved.findings[0].advice, "run them on this node", "a tcp port has no requests");
     let made = plan(&resolved, None);
     let gateway = &made.l4.gateways[&GatewayKey::new("default", "foo-tcp")];
     assert_eq!(gateway.ring4.members.len(), 1);
