@@ -11,11 +11,29 @@ use crate::{
 
 /// Most gateways that a connection or request goes through.
 pub const LONGEST: usize = 8;
+/// Code of the finding about a route that leads to no gateway.
+const UNKNOWN: &str = "unknown-gateway";
 /// Most names of gateways that a finding lists.
 const LISTED: usize = 10;
 
 /// Where chained routes lead, by route; a finding for those that lead nowhere.
 pub(crate) type Chains = BTreeMap<RouteName, Result<Arc<ResolvedGateway>, Finding>>;
+
+/// Where a route of `gateway` that leads to no gateway reads like one of its selector, says which may be meant; `found`
+/// are the routes that exist because workloads do.
+pub(super) fn suggest(
+    mut finding: Finding,
+    route: &RouteName,
+    gateway: &Gateway,
+    found: &BTreeMap<RouteName, u64>,
+) -> Finding {
+    let group = RouteName(format!("({route})"));
+    let is_likely = gateway.selector.is_some() && (found.contains_key(&group) || group.version().is_some());
+    if finding.code == UNKNOWN && is_likely {
+        finding.advice = format!("did you mean `{group}`, which the selector names? Else {}", finding.advice);
+    }
+    finding
+}
 
 /// Follows a gateway's chained routes; `find` knows the gateways in force.
 pub(crate) fn follow(
@@ -46,7 +64,7 @@ fn unknown(gateway: &Gateway, route: &Route, declared: &Declared) -> Finding {
         _ => format!("there are: {}", names.join(", ")),
     };
     Finding::error(
-        "unknown-gateway",
+        UNKNOWN,
         format!("route `{}` leads to a gateway that does not exist; {known}", route.name),
         "name one that exists, or give the route a `selector` of its own",
     )

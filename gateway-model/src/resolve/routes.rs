@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Endpoint, Layer, Note, Outcome, ResolvedGateway, ResolvedRoute, World,
-    chain::Chains,
+    chain::{Chains, suggest},
     claims::Claim,
     endpoints::{self, Found},
     life::Life,
@@ -49,7 +49,9 @@ pub(crate) fn resolve(
         let endpoints = found.remove(name).map(|found| found.endpoints).unwrap_or_default();
         routes.push(describe(name, listed, route, endpoints));
     }
-    chain(&mut routes, chains, &mut findings);
+    let unchained = chain(&mut routes, chains);
+    findings
+        .extend(unchained.into_iter().map(|(name, finding)| suggest(finding, &name, gateway, &life.found)));
     lend(&mut routes);
     let is_used = |route: &ResolvedRoute| {
         !route.weight.is_zero() || (route.condition.is_some() && !route.strength.is_zero())
@@ -119,8 +121,9 @@ fn find_all(gateway: &Gateway, world: &World<'_>, findings: &mut Vec<Finding>) -
     all
 }
 
-/// Joins chained routes with the gateways that they lead to.
-fn chain(routes: &mut [ResolvedRoute], mut chains: Chains, findings: &mut Vec<Finding>) {
+/// Joins chained routes with the gateways that they lead to; a finding for those that lead nowhere.
+fn chain(routes: &mut [ResolvedRoute], mut chains: Chains) -> Vec<(RouteName, Finding)> {
+    let mut nowhere = Vec::new();
     for route in routes {
         match chains.remove(&route.name) {
             Some(Ok(inner)) => {
@@ -135,10 +138,11 @@ fn chain(routes: &mut [ResolvedRoute], mut chains: Chains, findings: &mut Vec<Fi
                 route.endpoints = endpoints.into_values().cloned().collect();
                 route.chained = Some(inner);
             }
-            Some(Err(finding)) => findings.push(finding),
+            Some(Err(finding)) => nowhere.push((route.name.clone(), finding)),
             None => {}
         }
     }
+    nowhere
 }
 
 /// Lends the weights of routes that cannot serve to those that can.

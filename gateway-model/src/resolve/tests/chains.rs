@@ -263,3 +263,19 @@ fn only_gateways_of_one_type_can_be_chained() {
         assert_eq!(told_of(outer, inner), ["chain-type outer 4"], "{outer} {inner}");
     }
 }
+
+#[test]
+fn a_route_that_reads_like_one_of_the_selector_is_told_which_may_be_meant() {
+    let advice = |file: &str, route: &str, workloads: &str| {
+        let resolved = resolve(&snapshot(&format!("{file}routes: ['{route}']\n"), workloads));
+        let unknown = resolved.findings.iter().find(|finding| finding.code == "unknown-gateway").unwrap();
+        unknown.advice.clone()
+    };
+    let named = two_pods().replace("1.0.3", "blue");
+    for (route, workloads) in [("1.0.3", two_pods()), ("v2", two_pods()), ("blue", named)] {
+        let advice = advice(TCP, route, &workloads);
+        assert!(advice.starts_with(&format!("did you mean `({route})`")), "{advice}");
+    }
+    assert!(!advice(TCP, "blue", &two_pods()).contains("did you mean"));
+    assert!(!advice("name: a\nport: 40001/tcp\n", "1.0.3", "[]").contains("did you mean"), "no selector");
+}
