@@ -220,11 +220,13 @@ impl Route {
         !self.name.is_group() && self.external().is_none() && self.selector.is_none()
     }
 
-    /// The address of an external route `[host:port]`, host and port; `None` for any other.
+    /// The address of an external route `[host:port]`, host and port; `None` for any other. An IPv6 address has
+    /// brackets of its own, `[[2001:db8::7]:80]`: without them nobody knows whether its end is the port.
     pub fn external(&self) -> Option<(&str, u16)> {
         let inner = self.name.0.strip_prefix('[')?.strip_suffix(']')?;
         let (host, port) = inner.rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = bracketed.or_else(|| (!host.contains(':')).then_some(host))?;
         Some((host, port.parse().ok()?))
     }
 }

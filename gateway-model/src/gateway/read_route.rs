@@ -86,7 +86,7 @@ fn route_name(text: &str, place: &Place, findings: &mut Vec<Finding>) -> Option<
     } else if group && !is_group_list(&name.0) {
         Some("expected `(group)`, or `(a),(b)` for several")
     } else if external && Route::named(name.clone(), place.clone()).external().is_none() {
-        Some("expected `[host:port]`")
+        Some("expected `[host:port]`, of an IPv6 address `[[2001:db8::7]:80]`")
     } else if !group
         && !external
         && name.0.contains(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')'))

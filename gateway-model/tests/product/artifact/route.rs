@@ -28,6 +28,20 @@ fn a_route_is_an_external_address() {
 }
 
 #[test]
+fn an_external_ipv6_address_has_brackets_of_its_own() {
+    let text = |address: &str| format!("name: db\nport: 5432/tcp\nroutes: '{address}'\n");
+    let agent = Agent::of(&text("[[2001:db8::7]:5432]"), "[]");
+    let address = agent.gateway().routes[0].endpoints[0].address;
+    assert_eq!(address, "[2001:db8::7]:5432".parse().expect("an address and port"));
+    for address in ["[2001:db8::7:5432]", "[::7:80]", "[2001:db8::7]", "[::7]", "[a:b:80]"] {
+        let findings = gateway::parse("g.yaml", &text(address), "default").findings;
+        let refused = findings.iter().find(|finding| finding.code == "invalid-route-name");
+        let refused = refused.unwrap_or_else(|| panic!("{address}: {findings:?}"));
+        assert!(refused.message.contains("`[[2001:db8::7]:80]`"), "{refused}");
+    }
+}
+
+#[test]
 fn a_route_is_an_external_host_name() {
     let mut agent = Agent::new();
     let names = [("db.example.com".to_owned(), vec![[198, 51, 100, 7].into()])].into();
