@@ -74,11 +74,11 @@ fn a_condition_on_a_route_that_has_everything_anyway_is_told_of() {
 #[test]
 fn a_condition_is_compared_with_the_nearest_and_with_the_same_however_many_there_are() {
     let shadowed = |between: usize, last: &str| {
-        let mut routes = "  (first): {condition: Host is a and Has Header b, weight: 100%}\n".to_owned();
-        for at in 0..between {
-            routes += &format!("  (r{at}): {{condition: Host is h{at}}}\n");
-        }
-        routes += &format!("  (last): {{condition: {last}}}\n");
+        let first = "  (first): {condition: Host is a and Has Header b, weight: 100%}\n";
+        let others: Vec<String> =
+            (0..between).map(|at| format!("  (r{at}): {{condition: Host is h{at}}}\n")).collect();
+        let others = others.concat();
+        let routes = format!("{first}{others}  (last): {{condition: {last}}}\n");
         let resolved = resolve(&snapshot(&format!("{SEED}routes:\n{routes}"), &two_pods()));
         let mut messages = resolved.findings.into_iter().filter(|one| one.code == "condition-shadowed");
         messages.next().map(|one| one.message)
