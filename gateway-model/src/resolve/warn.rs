@@ -116,8 +116,10 @@ fn never_asked(
         format!("the condition of route {} is never asked: route {} has the same", route.name, first.name)
     } else {
         format!(
-            "the condition of route {} is never asked: `{known}` of route {} matches all of its requests before",
-            route.name, first.name
+            "the condition of route {} is never asked: `{}` of route {} matches all of its requests before",
+            route.name,
+            known.source(),
+            first.name
         )
     };
     let advice = "remove it, or have it asked first with a lower `priority`";
@@ -132,7 +134,8 @@ fn without_effect(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<F
         return None;
     }
     let message = format!(
-        "the condition `{condition}` of route {} has no effect: the route has 100% of all other requests as well",
+        "the condition `{}` of route {} has no effect: the route has 100% of all other requests as well",
+        condition.source(),
         route.name
     );
     let advice = "give the routes weights: this one 0%, for one, to let only matching requests come to it";
