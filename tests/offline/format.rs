@@ -45,6 +45,19 @@ fn several_files_are_written_as_several_documents() {
 }
 
 #[test]
+fn as_json_it_gives_each_text_and_whether_it_changed() {
+    let folder = Folder::new("fmt-json");
+    let (ugly, broken) =
+        (folder.write("a.yaml", UGLY), folder.write("b.yaml", "name: b\nport: x\nselector: label(a)(b)\n"));
+    let ran = run(&["fmt", &ugly, &broken, "-o", "json"]);
+    assert_eq!(ran.code, Some(1));
+    let file = &ran.json()["files"][0];
+    assert_eq!((file["file"].as_str(), file["changed"].as_bool()), (Some(ugly.as_str()), Some(true)));
+    assert_says(file["text"].as_str().unwrap(), &["name: foo\n"]);
+    assert_eq!(ran.json()["findings"][0]["code"], "invalid-port");
+}
+
+#[test]
 fn a_file_with_an_error_is_left_as_it_is() {
     let folder = Folder::new("fmt-broken");
     let file = folder.write("a.yaml", "name:   foo\nport: x\nselector: label(a)(b)\n");

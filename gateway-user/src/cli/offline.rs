@@ -28,7 +28,7 @@ pub(super) fn run(command: Offline) -> anyhow::Result<ExitCode> {
         Offline::Plan { files, against, against_workloads, output } => {
             plan::run(&files, &against, &against_workloads, output.output)
         }
-        Offline::Fmt { files, write, check } => format::run(&files, write, check),
+        Offline::Fmt { files, write, check, output } => format::run(&files, write, check, output.output),
         Offline::Schema => generate::schema(),
         Offline::Completion { shell } => generate::completion(shell),
         Offline::Man { dir } => generate::manual(&dir),

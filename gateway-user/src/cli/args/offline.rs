@@ -98,6 +98,8 @@ pub enum Offline {
         /// Write nothing; name the files that are not in normal form, and exit with 1 if there are any
         #[arg(long)]
         check: bool,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Print the JSON Schema of gateway artifacts, for editors
     Schema,
