@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{Workload, name::Name, netns::Netns, teardown, teardown::Teardown, wire};
 
@@ -156,6 +156,9 @@ impl LabPlan {
     }
 }
 
+/// How often a pod is asked for before it counts as unreachable; an attempt takes about three seconds.
+const MEETINGS: usize = 8;
+
 /// A network that is up; taken down when dropped.
 #[derive(Debug)]
 pub struct Lab {
@@ -169,6 +172,24 @@ pub struct Lab {
     _teardown: Teardown,
 }
 
+impl Client {
+    /// Waits until a pod answers. `ping` gives up, whatever its deadline, when the stack says that the address is
+    /// unreachable, which it does while a solicitation goes unheard: it is asked again.
+    fn meet(&self, address: IpAddr) -> Result<()> {
+        let address = address.to_string();
+        let mut said = String::new();
+        for _ in 0..MEETINGS {
+            let ping = ["-n", "-q", "-c", "1", "-i", "0.2", "-w", "15", &address];
+            let output = self.netns.command("ping").args(ping).output().context("running ping")?;
+            if output.status.success() {
+                return Ok(());
+            }
+            said = String::from_utf8_lossy(&output.stdout).into_owned();
+        }
+        bail!("{address} does not answer its client: {said}")
+    }
+}
+
 impl Lab {
     /// Lets neighbours find each other. On a device that has just come up a neighbour solicitation may go unheard,
     /// for seconds: TCP sends its SYN again, but a lone datagram is lost, and looks as if Weir had lost it.
@@ -176,10 +197,7 @@ impl Lab {
         for client in &self.clients {
             for pod in &self.pods {
                 for address in [IpAddr::from(pod.v4), pod.v6.into()] {
-                    let ping = ["-n", "-q", "-c", "1", "-i", "0.2", "-w", "15", &address.to_string()];
-                    let output = client.netns.command("ping").args(ping).output().context("running ping")?;
-                    let said = String::from_utf8_lossy(&output.stdout);
-                    ensure!(output.status.success(), "{address} does not answer its client: {said}");
+                    client.meet(address)?;
                 }
             }
         }
