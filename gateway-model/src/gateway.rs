@@ -148,12 +148,6 @@ impl Gateway {
         self.port.map(|port| port.kind).unwrap_or_default()
     }
 
-    /// Whether endpoints are to see the client's address: it says so, or a condition asks for it.
-    pub fn keeps_client_address(&self) -> bool {
-        let asks = |route: &Route| route.condition.as_ref().is_some_and(Condition::asks_for_client);
-        self.preserve_client_ip || self.routes.iter().any(asks)
-    }
-
     /// The shared ports that its hosts are served on.
     pub fn shared_ports(&self) -> &'static [u16] {
         match (self.virtual_hosts.is_empty(), self.kind(), self.tls.is_empty()) {

@@ -73,11 +73,18 @@ impl FromStr for PortSpec {
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
         let parsed = number.parse().ok().filter(|number| digits && *number > 0);
         let number = parsed.ok_or_else(|| PortError::Number(number.to_owned()))?;
-        let kind = [PortType::Http, PortType::Https, PortType::Tcp, PortType::Udp, PortType::Tls]
+        Ok(Self { number, kind: kind.parse()? })
+    }
+}
+
+impl FromStr for PortType {
+    type Err = PortError;
+
+    fn from_str(text: &str) -> Result<Self, PortError> {
+        [Self::Http, Self::Https, Self::Tcp, Self::Udp, Self::Tls]
             .into_iter()
-            .find(|known| known.name() == kind)
-            .ok_or_else(|| PortError::Type(kind.to_owned()))?;
-        Ok(Self { number, kind })
+            .find(|known| known.name() == text)
+            .ok_or_else(|| PortError::Type(text.to_owned()))
     }
 }
 

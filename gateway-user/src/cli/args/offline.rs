@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
+use gateway_model::gateway::PortType;
 
 use super::{DEFAULT_NAMESPACE, OutputArgs, parse_address};
 
@@ -42,8 +43,8 @@ pub enum Offline {
         #[arg(long, required = true, value_name = "PATH")]
         workloads: Vec<PathBuf>,
         /// Type of the gateway's port, after which an endpoint's port is chosen: http, https, tcp, udp or tls
-        #[arg(long = "type", value_name = "TYPE", default_value = "http", value_parser = parse_kind)]
-        kind: gateway_model::gateway::PortType,
+        #[arg(long = "type", value_name = "TYPE", default_value = "http")]
+        kind: PortType,
         #[command(flatten)]
         namespace: NamespaceArgs,
         #[command(flatten)]
@@ -136,10 +137,4 @@ pub struct NamespaceArgs {
     /// Namespace of what names none
     #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,
-}
-
-fn parse_kind(text: &str) -> Result<gateway_model::gateway::PortType, String> {
-    // A port type is written behind a port's number.
-    let spec = format!("1/{text}").parse::<gateway_model::gateway::PortSpec>();
-    spec.map(|spec| spec.kind).map_err(|error| error.to_string())
 }
