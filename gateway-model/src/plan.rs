@@ -7,14 +7,14 @@ mod rings;
 mod table;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use self::{
     diff::Change,
-    l4::{Frontend, L4Gateway, L4Plan, L4Route, Ring, Target},
+    l4::{Access, Frontend, Frontends, L4Gateway, L4Plan, L4Route, LocalRings, Ring, Target},
     l7::{L7Condition, L7Gateway, L7Route, RouteTable},
     rings::Rings,
 };
@@ -50,22 +50,60 @@ struct Part {
 /// What has changed: gateways as they are now, or that they are gone.
 pub(crate) type Touched = BTreeMap<GatewayKey, Option<Arc<ResolvedGateway>>>;
 
+/// Where gateways answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answering<'a> {
+    /// Each its port on all of these.
+    Ports(&'a [IpAddr]),
+    /// Where it is given.
+    Given(&'a BTreeMap<GatewayKey, Frontends>),
+}
+
+impl<'a> Answering<'a> {
+    /// As the settings have it.
+    pub(crate) fn new(
+        addresses: &'a [IpAddr],
+        given: &'a BTreeMap<GatewayKey, Frontends>,
+        settings: Settings,
+    ) -> Self {
+        if settings.given_frontends { Self::Given(given) } else { Self::Ports(addresses) }
+    }
+
+    /// The frontends of a gateway with these ports.
+    fn of(self, key: &GatewayKey, ports: &[u16], protocol: Protocol) -> Frontends {
+        match self {
+            Self::Given(given) => given.get(key).cloned().unwrap_or_default(),
+            Self::Ports(addresses) => {
+                let pairs =
+                    addresses.iter().flat_map(|address| ports.iter().map(move |port| (address, port)));
+                let frontend = |(address, port): (&IpAddr, &u16)| {
+                    let frontend =
+                        Frontend { address: SocketAddr::new(address.to_canonical(), *port), protocol };
+                    (frontend, Access::default())
+                };
+                pairs.map(frontend).collect()
+            }
+        }
+    }
+}
+
 /// Makes the plan; what has not changed since `previous` is shared with it.
 pub fn plan(resolved: &Resolved, previous: Option<&Plan>) -> Plan {
     let mut plan = previous.cloned().unwrap_or_default();
     let mut touched: Touched = plan.parts.keys().map(|key| (key.clone(), None)).collect();
     touched.extend(resolved.gateways.iter().map(|gateway| (gateway.key.clone(), Some(gateway.clone()))));
-    plan.update(&touched, &resolved.addresses, resolved.settings);
+    let answering = Answering::new(&resolved.addresses, &resolved.frontends, resolved.settings);
+    plan.update(&touched, answering, resolved.settings);
     plan
 }
 
 impl Plan {
-    /// Makes the parts of some gateways anew. All of them are to be touched when `addresses` or `settings` are not
-    /// those of the last time.
+    /// Makes the parts of some gateways anew: those that answer elsewhere than the last time are to be among them,
+    /// and all when `settings` are others.
     pub(crate) fn update(
         &mut self,
         touched: &Touched,
-        addresses: &[IpAddr],
+        answering: Answering<'_>,
         settings: Settings,
     ) -> Vec<Change> {
         let mut before: BTreeMap<GatewayKey, Option<Arc<L4Gateway>>> = BTreeMap::new();
@@ -76,7 +114,7 @@ impl Plan {
             let part = self.parts.remove(key);
             if let Some(gateway) = gateway {
                 let entry = table::serves(gateway).then(|| self.make(gateway));
-                let rings = self.set_l4(gateway, part.as_ref(), addresses, settings);
+                let rings = self.set_l4(gateway, part.as_ref(), answering, settings);
                 self.parts.insert(key.clone(), Part { gateway: gateway.clone(), rings, entry });
                 fresh.push(key.clone());
             } else {
@@ -87,7 +125,7 @@ impl Plan {
             before.insert(key.clone(), old);
         }
         self.set_table(&stale, &fresh, &before);
-        before.insert(GatewayKey::shared(), self.set_shared(addresses, settings));
+        before.insert(GatewayKey::shared(), self.set_shared(answering, settings));
         let pairs = before.iter().map(|(key, old)| (key, old.as_ref(), self.l4.gateways.get(key)));
         diff::diff_pairs(&pairs.collect::<Vec<_>>())
     }
@@ -97,21 +135,25 @@ impl Plan {
         &mut self,
         gateway: &Arc<ResolvedGateway>,
         part: Option<&Part>,
-        addresses: &[IpAddr],
+        answering: Answering<'_>,
         settings: Settings,
     ) -> Rings {
         let by_request = gateway.layer == Layer::Request;
+        let frontends = answering.of(&gateway.key, &[gateway.port], gateway.kind.protocol());
+        let wants_local = frontends.values().any(|access| access.local_only);
         let old = self.l4.gateways.get(&gateway.key);
         let known = part.zip(old).map(|(part, old)| (&part.rings, old));
-        let rings = if by_request { None } else { Some(rings::make(gateway, settings, known)) };
+        let made = if by_request { None } else { Some(rings::make(gateway, wants_local, settings, known)) };
         let nobody = self.nobody(settings.ring_size);
-        let (inputs, [v4, v6]) = rings.unwrap_or_else(|| (Rings::default(), [nobody.clone(), nobody]));
+        let (inputs, [v4, v6], local) =
+            made.unwrap_or_else(|| (Rings::default(), [nobody.clone(), nobody], None));
         let fresh = L4Gateway {
-            frontends: frontends(addresses, gateway.port, gateway.kind.protocol()),
+            frontends,
             target: if by_request { Target::Agent } else { Target::Ring },
             routes: gateway.routes.iter().map(|route| (route.name.clone(), plan_route(route))).collect(),
             ring4: v4,
             ring6: v6,
+            local: local.map(|[v4, v6]| LocalRings { ring4: v4, ring6: v6 }),
         };
         set(&mut self.l4, &gateway.key, fresh);
         inputs
@@ -157,12 +199,6 @@ fn set(plan: &mut L4Plan, key: &GatewayKey, fresh: L4Gateway) {
     if plan.gateways.get(key).is_none_or(|old| **old != fresh) {
         plan.gateways.insert(key.clone(), Arc::new(fresh));
     }
-}
-
-fn frontends(addresses: &[IpAddr], port: u16, protocol: Protocol) -> BTreeSet<Frontend> {
-    let frontend =
-        |address: &IpAddr| Frontend { address: SocketAddr::new(address.to_canonical(), port), protocol };
-    addresses.iter().map(frontend).collect()
 }
 
 fn plan_route(route: &ResolvedRoute) -> L4Route {

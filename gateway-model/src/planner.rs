@@ -24,7 +24,7 @@ use crate::{
     finding::{self, Finding},
     gateway::Gateway,
     key::GatewayKey,
-    plan::{Plan, Touched, diff::Change},
+    plan::{Answering, Plan, Touched, diff::Change},
     resolve::{Note, Outcome, Resolved, ResolvedGateway, claims::Claim, declared::Declared},
     snapshot::Settings,
 };
@@ -60,6 +60,8 @@ pub struct Planner {
 struct News {
     /// Gateways to resolve anew.
     gateways: HashSet<GatewayKey>,
+    /// Gateways that answer elsewhere.
+    frontends: HashSet<GatewayKey>,
     /// Identities of workloads that came, went, or changed.
     workloads: BTreeSet<String>,
     /// Other gateways are declared than before, or something else is remembered of them.
@@ -182,7 +184,14 @@ impl Planner {
             let all = self.resolved.gateways.iter();
             touched.extend(all.map(|gateway| (gateway.key.clone(), Some(gateway.clone()))));
         }
-        self.plan.update(&touched, &self.node.addresses, self.resolved.settings)
+        for key in std::mem::take(&mut self.news.frontends) {
+            if let Some(place) = self.places.get(&key) {
+                let gateway = self.resolved.gateways[*place].clone();
+                touched.entry(key).or_insert(Some(gateway));
+            }
+        }
+        let Resolved { addresses, frontends, settings, .. } = &self.resolved;
+        self.plan.update(&touched, Answering::new(addresses, frontends, *settings), *settings)
     }
 }
 

@@ -26,13 +26,14 @@ use std::{
 
 use serde::Serialize;
 
-use self::{index::Index, settle::Settled};
+use self::{claims::PortSpace, index::Index, settle::Settled};
 use crate::{
     condition::Condition,
     discovery::{Kept, Origin, Seen},
     finding::{self, Finding},
     gateway::{Balance, Gateway, Level, PortType, Route, VirtualHost},
     key::{GatewayKey, RouteName},
+    plan::l4::Frontends,
     snapshot::{External, Settings, Snapshot},
     sticky::Sticky,
     weight::Weight,
@@ -60,6 +61,8 @@ pub struct Resolved {
     pub deadline: Option<u64>,
     /// Addresses that gateways answer on.
     pub addresses: Vec<IpAddr>,
+    /// As in the snapshot.
+    pub frontends: BTreeMap<GatewayKey, Frontends>,
     /// As in the snapshot.
     pub settings: Settings,
 }
@@ -154,7 +157,9 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Whether it takes new connections.
     pub ready: bool,
-    /// Whether the kernel can forward to it.
+    /// Whether it is on this node.
+    pub is_local: bool,
+    /// Whether the kernel may forward to it.
     pub usable_at_l4: bool,
     /// Name of its workload; empty for an external address.
     pub workload: String,
@@ -179,7 +184,9 @@ pub(crate) struct World<'a> {
     pub seen: &'a BTreeMap<String, Seen>,
     /// Addresses that gateways answer on.
     pub addresses: &'a [IpAddr],
-    /// Endpoint addresses that the kernel cannot forward to.
+    /// The name of this node.
+    pub node: Option<&'a str>,
+    /// Endpoint addresses that are on other nodes.
     pub through_uplink: &'a BTreeSet<IpAddr>,
     /// What is known of external addresses.
     pub external: &'a External,
@@ -210,7 +217,12 @@ pub fn resolve(snapshot: &Snapshot) -> Resolved {
     let names = snapshot.gateways.iter().map(|gateway| &gateway.key).collect();
     remember::gateways(&mut kept.gateways, &names, now, route_ttl);
     let was = |key: &GatewayKey| snapshot.in_force.iter().find(|gateway| gateway.key == *key);
-    let settled = settle::settle(&snapshot.gateways, was, &kept.gateways, &snapshot.ports_in_use);
+    let settled = settle::settle(
+        &snapshot.gateways,
+        was,
+        &kept.gateways,
+        PortSpace::new(&snapshot.ports_in_use, snapshot.settings),
+    );
     let Settled { gateways, declared, claims, mut findings, stayed } = settled;
     let mut index = Index::default();
     index.learn(gateways.iter().flat_map(Gateway::selectors));
@@ -222,6 +234,7 @@ pub fn resolve(snapshot: &Snapshot) -> Resolved {
         index: &index,
         seen: &kept.workloads,
         addresses: &snapshot.addresses,
+        node: snapshot.node.as_deref(),
         through_uplink: &snapshot.through_uplink,
         external: &snapshot.external,
         now,
@@ -252,6 +265,7 @@ pub fn resolve(snapshot: &Snapshot) -> Resolved {
         deadline,
         kept,
         addresses: snapshot.addresses.clone(),
+        frontends: snapshot.frontends.clone(),
         settings: snapshot.settings,
         ..out
     }

@@ -8,7 +8,13 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{discovery::Kept, gateway::Gateway, key::Protocol, workload::Workload};
+use crate::{
+    discovery::Kept,
+    gateway::Gateway,
+    key::{GatewayKey, Protocol},
+    plan::l4::Frontends,
+    workload::Workload,
+};
 
 /// Ports that are given out to gateways which name none.
 pub const PORTS: RangeInclusive<u16> = 40_000..=45_000;
@@ -33,7 +39,11 @@ pub struct Snapshot {
     pub addresses: Vec<IpAddr>,
     /// Ports that something else on this machine listens on.
     pub ports_in_use: BTreeSet<(Protocol, u16)>,
-    /// Endpoint addresses that are reached through an uplink: unusable at L4 so far, fine at L7.
+    /// Frontends by gateway, where [`Settings::given_frontends`] says that they count.
+    pub frontends: BTreeMap<GatewayKey, Frontends>,
+    /// The name of this node; workloads that say where they run are on it or not.
+    pub node: Option<String>,
+    /// Endpoint addresses that are reached through an uplink: on other nodes.
     pub through_uplink: BTreeSet<IpAddr>,
     /// What is known of external addresses.
     pub external: External,
@@ -61,10 +71,13 @@ pub struct Settings {
     pub ring_size: u32,
     /// The same on all nodes that are to agree on rings.
     pub seed: u64,
+    /// Whether frontends are given for each gateway, as Services of Kubernetes have them; else a gateway answers its
+    /// port on every address.
+    pub given_frontends: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { route_ttl: 3_600, ring_size: 4_096, seed: 0 }
+        Self { route_ttl: 3_600, ring_size: 4_096, seed: 0, given_frontends: false }
     }
 }

@@ -29,6 +29,9 @@ pub struct Workload {
     pub ready: bool,
     /// When it was made, seconds since 1970; `None`: when it was first seen.
     pub created: Option<u64>,
+    /// The node that it runs on, where that is known.
+    #[serde(default)]
+    pub node: Option<String>,
 }
 
 /// A port of a workload.

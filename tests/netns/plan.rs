@@ -1,14 +1,10 @@
 //! Plans for tests: one gateway on the node's addresses, its routes and their pods.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use gateway_model::{
     key::{GatewayKey, Protocol, RouteName},
-    plan::l4::{Frontend, L4Gateway, L4Plan, L4Route, Ring, Target},
+    plan::l4::{Access, Frontend, L4Gateway, L4Plan, L4Route, Ring, Target},
 };
 use gateway_tests::{Lab, lab::Pod};
 
@@ -104,11 +100,12 @@ impl Shop {
             (RouteName(name.clone()), L4Route { endpoints: endpoints.iter().copied().collect() })
         });
         let gateway = L4Gateway {
-            frontends: self.frontends.iter().map(frontend).collect::<BTreeSet<_>>(),
+            frontends: self.frontends.iter().map(frontend).map(|at| (at, Access::default())).collect(),
             target: self.target,
             routes: routes.collect::<BTreeMap<_, _>>(),
             ring4: self.ring(SocketAddr::is_ipv4),
             ring6: self.ring(SocketAddr::is_ipv6),
+            local: None,
         };
         L4Plan { gateways: BTreeMap::from([(key(), Arc::new(gateway))]) }
     }

@@ -54,7 +54,9 @@ pub(super) fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) ->
         findings.push(missing("spec"));
         return None;
     };
-    let fields = Fields::of(spec, "gateway", findings)?;
+    let mut fields = Fields::of(spec, "gateway", findings)?;
+    // How its Service is to be: Kubernetes validates it, and the controller reads it.
+    fields.take("service");
     let namespace = own.unwrap_or(namespace);
     read::read_fields(fields, Spelling::Camel, namespace, name, &node.place, findings)
 }

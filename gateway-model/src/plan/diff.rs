@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::l4::{Frontend, L4Gateway, L4Plan, L4Route, Ring, Target};
+use super::l4::{Access, Frontend, L4Gateway, L4Plan, L4Route, LocalRings, Ring, Target};
 use crate::key::{GatewayKey, RouteName};
 
 /// One change of the kernel's half.
@@ -16,8 +16,8 @@ pub enum Change {
     AddGateway(GatewayKey, Arc<L4Gateway>),
     /// A gateway that is no more.
     RemoveGateway(GatewayKey),
-    /// A gateway answers on one address more.
-    AddFrontend(GatewayKey, Frontend),
+    /// A gateway answers on one address more, or otherwise than before.
+    AddFrontend(GatewayKey, Frontend, Access),
     /// A gateway answers on one address less.
     RemoveFrontend(GatewayKey, Frontend),
     /// New connections go elsewhere.
@@ -41,6 +41,8 @@ pub enum Change {
         /// How many slots lead to another endpoint than before.
         moved: usize,
     },
+    /// Other rings of the endpoints on this node.
+    SetLocalRings(GatewayKey, Option<LocalRings>),
 }
 
 /// A gateway before and after.
@@ -72,10 +74,11 @@ pub(super) fn diff_pairs(pairs: &[Pair<'_>]) -> Vec<Change> {
 }
 
 fn diff_gateway(key: &GatewayKey, old: &L4Gateway, new: &L4Gateway, changes: &mut Vec<Change>) {
-    let removed = old.frontends.difference(&new.frontends);
+    let removed = old.frontends.keys().filter(|frontend| !new.frontends.contains_key(frontend));
     changes.extend(removed.map(|frontend| Change::RemoveFrontend(key.clone(), *frontend)));
-    let added = new.frontends.difference(&old.frontends);
-    changes.extend(added.map(|frontend| Change::AddFrontend(key.clone(), *frontend)));
+    let added = new.frontends.iter().filter(|(frontend, access)| old.frontends.get(frontend) != Some(access));
+    changes
+        .extend(added.map(|(frontend, access)| Change::AddFrontend(key.clone(), *frontend, access.clone())));
     if old.target != new.target {
         changes.push(Change::SetTarget(key.clone(), new.target));
     }
@@ -95,6 +98,9 @@ fn diff_gateway(key: &GatewayKey, old: &L4Gateway, new: &L4Gateway, changes: &mu
             let moved = count_moved(before, after);
             changes.push(Change::SetRing { gateway: key.clone(), v6, ring: after.clone(), moved });
         }
+    }
+    if old.local != new.local {
+        changes.push(Change::SetLocalRings(key.clone(), new.local.clone()));
     }
 }
 
@@ -134,8 +140,8 @@ pub fn apply(plan: &mut L4Plan, changes: Vec<Change>) {
             Change::RemoveGateway(key) => {
                 plan.gateways.remove(&key);
             }
-            Change::AddFrontend(key, frontend) => at(&key, &mut |gateway| {
-                gateway.frontends.insert(frontend);
+            Change::AddFrontend(key, frontend, access) => at(&key, &mut |gateway| {
+                gateway.frontends.insert(frontend, access.clone());
             }),
             Change::RemoveFrontend(key, frontend) => at(&key, &mut |gateway| {
                 gateway.frontends.remove(&frontend);
@@ -156,6 +162,7 @@ pub fn apply(plan: &mut L4Plan, changes: Vec<Change>) {
             Change::SetRing { gateway: key, v6, ring, .. } => at(&key, &mut |gateway| {
                 *(if v6 { &mut gateway.ring6 } else { &mut gateway.ring4 }) = ring.clone();
             }),
+            Change::SetLocalRings(key, rings) => at(&key, &mut |gateway| gateway.local.clone_from(&rings)),
         }
     }
 }
@@ -166,7 +173,7 @@ impl std::fmt::Display for Change {
         match self {
             Self::AddGateway(key, _) => write!(f, "gateway {key} is new"),
             Self::RemoveGateway(key) => write!(f, "gateway {key} is gone"),
-            Self::AddFrontend(key, frontend) => write!(f, "gateway {key} answers on {}", of(frontend)),
+            Self::AddFrontend(key, frontend, _) => write!(f, "gateway {key} answers on {}", of(frontend)),
             Self::RemoveFrontend(key, frontend) => {
                 write!(f, "gateway {key} answers no more on {}", of(frontend))
             }
@@ -179,6 +186,12 @@ impl std::fmt::Display for Change {
             }
             Self::RemoveEndpoint(key, name, address) => {
                 write!(f, "gateway {key}: endpoint {address} of route {name} is gone")
+            }
+            Self::SetLocalRings(key, Some(_)) => {
+                write!(f, "gateway {key}: frontends for endpoints of this node alone have other endpoints")
+            }
+            Self::SetLocalRings(key, None) => {
+                write!(f, "gateway {key} has no frontend for endpoints of this node alone")
             }
             Self::SetRing { gateway, v6, ring, moved } => {
                 let family = if *v6 { "IPv6" } else { "IPv4" };

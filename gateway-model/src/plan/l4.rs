@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
+
 use crate::key::{GatewayKey, Protocol, RouteName};
 
 /// Everything that the kernel maps are to hold. What two plans have in common is shared by `Arc`.
@@ -20,7 +22,7 @@ pub struct L4Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct L4Gateway {
     /// Addresses, ports and protocols that it answers on; empty for one that is reached by host name only.
-    pub frontends: BTreeSet<Frontend>,
+    pub frontends: BTreeMap<Frontend, Access>,
     /// Who gets new connections.
     pub target: Target,
     /// Routes by name, with every endpoint that still exists (ready or not, weight 0 or not).
@@ -29,6 +31,34 @@ pub struct L4Gateway {
     pub ring4: Ring,
     /// Ring for IPv6 frontends.
     pub ring6: Ring,
+    /// Rings of the endpoints on this node, where a frontend asks for them.
+    pub local: Option<LocalRings>,
+}
+
+/// Rings of the endpoints on this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalRings {
+    /// Ring for IPv4 frontends.
+    pub ring4: Ring,
+    /// Ring for IPv6 frontends.
+    pub ring6: Ring,
+}
+
+/// Frontends of one gateway, and who may come in through each and go where.
+pub type Frontends = BTreeMap<Frontend, Access>;
+
+/// Who may come in through a frontend, and where they may go. The default: anybody, anywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Only to endpoints on this node; where there are none, packets are dropped (`externalTrafficPolicy: Local`,
+    /// `internalTrafficPolicy: Local`).
+    pub local_only: bool,
+    /// Connections of one client address go to one endpoint (`sessionAffinity: ClientIP`).
+    pub by_client: bool,
+    /// Where clients may come from; empty: anywhere (`loadBalancerSourceRanges`).
+    pub sources: Vec<IpNet>,
+    /// The address is the node's own, so that outgoing connections may have this port as their source.
+    pub is_node_address: bool,
 }
 
 /// Address, port and protocol.

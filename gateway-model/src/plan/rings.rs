@@ -7,7 +7,7 @@ use std::{collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
 use super::l4::{L4Gateway, Ring};
 use crate::{
     key::{GatewayKey, RouteName},
-    resolve::{ResolvedGateway, ResolvedRoute},
+    resolve::{Endpoint, ResolvedGateway, ResolvedRoute},
     ring::{Memo, RingRoute},
     snapshot::Settings,
     weight::{self, Weight},
@@ -18,9 +18,9 @@ const WHOLE: u64 = 1_000_000_000;
 /// Between the names of the routes on the way; not in a name.
 const SEPARATOR: char = '\0';
 
-/// What a gateway's rings were computed from, IPv4 and IPv6: one that would come out the same is not computed
-/// again.
-pub(super) type Rings = [Option<Arc<Input>>; 2];
+/// What a gateway's rings were computed from, IPv4 and IPv6, then those of the endpoints on this node: one that would
+/// come out the same is not computed again.
+pub(super) type Rings = [Option<Arc<Input>>; 4];
 
 /// What a ring was computed from, and what is worth knowing for the next one.
 #[derive(Debug)]
@@ -31,18 +31,44 @@ pub(super) struct Input {
     memo: Memo,
 }
 
-/// Makes both rings, or takes them from what was made before.
+/// Which endpoints a ring is of.
+#[derive(Clone, Copy, Debug)]
+struct Scope {
+    /// IPv6 ones, or IPv4 ones.
+    is_v6: bool,
+    /// Only those on this node.
+    local_only: bool,
+}
+
+impl Scope {
+    fn index(self) -> usize {
+        usize::from(self.is_v6) + 2 * usize::from(self.local_only)
+    }
+
+    fn ring(self, gateway: &L4Gateway) -> Option<&Ring> {
+        let local = gateway.local.as_ref();
+        match (self.local_only, self.is_v6) {
+            (false, false) => Some(&gateway.ring4),
+            (false, true) => Some(&gateway.ring6),
+            (true, false) => local.map(|rings| &rings.ring4),
+            (true, true) => local.map(|rings| &rings.ring6),
+        }
+    }
+}
+
+/// Makes both rings, and where `wants_local` those of the endpoints on this node, or takes them from what was made
+/// before.
 pub(super) fn make(
     gateway: &ResolvedGateway,
+    wants_local: bool,
     settings: Settings,
     known: Option<(&Rings, &Arc<L4Gateway>)>,
-) -> (Rings, [Ring; 2]) {
-    let make = |is_v6: bool| {
-        let routes = contenders(gateway, is_v6);
+) -> (Rings, [Ring; 2], Option<[Ring; 2]>) {
+    let make = |is_v6: bool, local_only: bool| {
+        let scope = Scope { is_v6, local_only };
+        let routes = contenders(gateway, scope);
         let Settings { ring_size: size, seed, .. } = settings;
-        let known = known.and_then(|(inputs, old)| {
-            Some((inputs[usize::from(is_v6)].as_ref()?, if is_v6 { &old.ring6 } else { &old.ring4 }))
-        });
+        let known = known.and_then(|(inputs, old)| Some((inputs[scope.index()].as_ref()?, scope.ring(old)?)));
         if let Some((input, ring)) = known
             && (input.size, input.seed, &input.routes) == (size, seed, &routes)
         {
@@ -52,16 +78,18 @@ pub(super) fn make(
         let ring = memo.assign(size, seed, &routes);
         (Arc::new(Input { size, seed, routes, memo }), named_by_outer(ring))
     };
-    let ((input4, ring4), (input6, ring6)) = (make(false), make(true));
-    ([Some(input4), Some(input6)], [ring4, ring6])
+    let (v4, v6) = (make(false, false), make(true, false));
+    let local = wants_local.then(|| (make(false, true), make(true, true)));
+    let (local4, local6) = local.clone().map(|(v4, v6)| (v4.0, v6.0)).unzip();
+    ([Some(v4.0), Some(v6.0), local4, local6], [v4.1, v6.1], local.map(|(v4, v6)| [v4.1, v6.1]))
 }
 
 /// The routes of a gateway that take part in its ring, with the endpoints that do.
-fn contenders(gateway: &ResolvedGateway, is_v6: bool) -> Vec<RingRoute> {
+fn contenders(gateway: &ResolvedGateway, scope: Scope) -> Vec<RingRoute> {
     if gateway.routes.iter().any(|route| route.chained.is_some()) {
-        return chained_contenders(gateway, is_v6);
+        return chained_contenders(gateway, scope);
     }
-    let routes = gateway.routes.iter().map(|route| (route, usable(route, is_v6)));
+    let routes = gateway.routes.iter().map(|route| (route, usable(route, scope)));
     let routes: Vec<(&ResolvedRoute, Vec<SocketAddr>)> = routes.collect();
     let lent = lend(gateway, routes.iter().map(|(_, endpoints)| !endpoints.is_empty()));
     let routes = routes.into_iter().zip(lent).filter(|(_, weight)| !weight.is_zero());
@@ -73,9 +101,11 @@ fn contenders(gateway: &ResolvedGateway, is_v6: bool) -> Vec<RingRoute> {
         .collect()
 }
 
-fn usable(route: &ResolvedRoute, is_v6: bool) -> Vec<SocketAddr> {
+fn usable(route: &ResolvedRoute, scope: Scope) -> Vec<SocketAddr> {
     let all = route.endpoints.iter();
-    let usable = all.filter(|one| one.ready && one.usable_at_l4 && one.address.is_ipv6() == is_v6);
+    let in_scope =
+        |one: &Endpoint| one.address.is_ipv6() == scope.is_v6 && (one.is_local || !scope.local_only);
+    let usable = all.filter(|one| one.ready && one.usable_at_l4 && in_scope(one));
     usable.map(|one| one.address).collect()
 }
 
@@ -95,10 +125,10 @@ struct Leaf {
 
 /// The routes at the ends of all chains; each is told apart by the outermost route that leads to it, its gateway
 /// and its own name.
-fn chained_contenders(gateway: &ResolvedGateway, is_v6: bool) -> Vec<RingRoute> {
+fn chained_contenders(gateway: &ResolvedGateway, scope: Scope) -> Vec<RingRoute> {
     let mut known = HashMap::new();
     let ways: Vec<Rc<Vec<Leaf>>> =
-        gateway.routes.iter().map(|route| leaves_of_route(gateway, route, is_v6, &mut known)).collect();
+        gateway.routes.iter().map(|route| leaves_of_route(gateway, route, scope, &mut known)).collect();
     let shares = lend(gateway, ways.iter().map(|leaves| !leaves.is_empty()));
     let mut contenders = Vec::new();
     for ((route, leaves), share) in gateway.routes.iter().zip(ways).zip(shares) {
@@ -126,13 +156,13 @@ fn divide(weight: Weight, leaves: &[Leaf]) -> Vec<u64> {
 fn leaves_of_route(
     gateway: &ResolvedGateway,
     route: &ResolvedRoute,
-    is_v6: bool,
+    scope: Scope,
     known: &mut HashMap<GatewayKey, Rc<Vec<Leaf>>>,
 ) -> Rc<Vec<Leaf>> {
     if let Some(inner) = &route.chained {
-        return leaves(inner, is_v6, known);
+        return leaves(inner, scope, known);
     }
-    let endpoints = Rc::new(usable(route, is_v6));
+    let endpoints = Rc::new(usable(route, scope));
     if endpoints.is_empty() {
         return Rc::default();
     }
@@ -143,14 +173,14 @@ fn leaves_of_route(
 /// The leaves behind a gateway, each once.
 fn leaves(
     gateway: &ResolvedGateway,
-    is_v6: bool,
+    scope: Scope,
     known: &mut HashMap<GatewayKey, Rc<Vec<Leaf>>>,
 ) -> Rc<Vec<Leaf>> {
     if let Some(leaves) = known.get(&gateway.key) {
         return leaves.clone();
     }
     let ways: Vec<Rc<Vec<Leaf>>> =
-        gateway.routes.iter().map(|route| leaves_of_route(gateway, route, is_v6, known)).collect();
+        gateway.routes.iter().map(|route| leaves_of_route(gateway, route, scope, known)).collect();
     let shares = lend(gateway, ways.iter().map(|leaves| !leaves.is_empty()));
     let mut all: Vec<Leaf> = Vec::new();
     for (leaves, share) in ways.iter().zip(shares) {

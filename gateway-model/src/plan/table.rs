@@ -2,12 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
 };
 
 use super::{
-    Part, Plan, frontends,
+    Answering, Part, Plan,
     l4::{Frontend, L4Gateway, Target},
     l7::{Entry, RouteTable},
     set,
@@ -53,16 +52,20 @@ impl Plan {
         let table = Arc::make_mut(&mut self.l7);
         for part in stale {
             let old = before.get(&part.gateway.key).and_then(Option::as_ref);
-            remove(table, &part.gateway, old.into_iter().flat_map(|old| &old.frontends));
+            remove(table, &part.gateway, old.into_iter().flat_map(|old| old.frontends.keys()));
         }
         for part in fresh {
             let now = self.l4.gateways.get(&part.gateway.key);
-            enter(table, part, now.into_iter().flat_map(|now| &now.frontends));
+            enter(table, part, now.into_iter().flat_map(|now| now.frontends.keys()));
         }
     }
 
     /// The pseudo-gateway of the shared ports, which is there while a gateway has a host; gives what was there.
-    pub(super) fn set_shared(&mut self, addresses: &[IpAddr], settings: Settings) -> Option<Arc<L4Gateway>> {
+    pub(super) fn set_shared(
+        &mut self,
+        answering: Answering<'_>,
+        settings: Settings,
+    ) -> Option<Arc<L4Gateway>> {
         let key = GatewayKey::shared();
         let old = self.l4.gateways.get(&key).cloned();
         let ports: BTreeSet<u16> =
@@ -72,16 +75,17 @@ impl Plan {
         } else {
             let nobody = self.nobody(settings.ring_size);
             let shared = L4Gateway {
-                frontends: ports.iter().flat_map(|port| frontends(addresses, *port, Protocol::Tcp)).collect(),
+                frontends: answering.of(&key, &ports.into_iter().collect::<Vec<_>>(), Protocol::Tcp),
                 target: Target::Agent,
                 routes: BTreeMap::new(),
                 ring4: nobody.clone(),
                 ring6: nobody,
+                local: None,
             };
             set(&mut self.l4, &key, shared);
         }
-        let of = |gateway: Option<&Arc<L4Gateway>>| {
-            gateway.map_or_else(BTreeSet::new, |gateway| gateway.frontends.clone())
+        let of = |gateway: Option<&Arc<L4Gateway>>| -> BTreeSet<Frontend> {
+            gateway.map_or_else(BTreeSet::new, |gateway| gateway.frontends.keys().copied().collect())
         };
         let (before, now) = (of(old.as_ref()), of(self.l4.gateways.get(&key)));
         if before != now {

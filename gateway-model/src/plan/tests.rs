@@ -17,6 +17,7 @@ use crate::{
         resolve,
         tests::{SEED, Story, TCP, pod, snapshot, two_pods},
     },
+    snapshot::Snapshot,
     weight::Weight,
 };
 
@@ -29,7 +30,7 @@ fn the_seed_example_becomes_a_shared_port_and_a_port_of_its_own() {
     assert_eq!((shared.target, shared.frontends.len()), (Target::Agent, 2));
     let own = &plan.l4.gateways[&GatewayKey::new("default", "foo-ingress")];
     assert_eq!(own.target, Target::Ring);
-    assert!(own.frontends.iter().all(|frontend| frontend.address.port() == 40_000));
+    assert!(own.frontends.keys().all(|frontend| frontend.address.port() == 40_000));
     assert_eq!(own.ring4.shares().into_iter().collect::<Vec<_>>(), [(&RouteName("(1.0.3)".to_owned()), 256)]);
     assert_eq!(own.ring6, Ring::nobody(256), "no endpoint of that family");
     let gateway = plan.l7.find_host("FOO.bar.com:80").expect("the host is known");
@@ -161,4 +162,30 @@ proptest! {
             last = made;
         }
     }
+}
+
+#[test]
+fn given_frontends_are_answered_and_no_others() {
+    let mut snapshot = snapshot(TCP, &two_pods());
+    snapshot.settings.given_frontends = true;
+    snapshot.workloads[0].node = Some("n1".to_owned());
+    snapshot.workloads[1].node = Some("n2".to_owned());
+    snapshot.node = Some("n1".to_owned());
+    let key = GatewayKey::new("default", "foo-tcp");
+    let of = |snapshot: &Snapshot| plan(&resolve(snapshot), None).l4.gateways[&key].clone();
+    assert!(of(&snapshot).frontends.is_empty(), "its Service is not there yet");
+    let frontend = |address: &str| Frontend { address: address.parse().unwrap(), protocol: Protocol::Tcp };
+    let frontends = |local_only| {
+        let access = Access { local_only, ..Access::default() };
+        Frontends::from([
+            (frontend("10.96.0.7:80"), Access::default()),
+            (frontend("192.0.2.1:30080"), access),
+        ])
+    };
+    snapshot.frontends = [(key.clone(), frontends(false))].into();
+    let gateway = of(&snapshot);
+    assert_eq!((&gateway.frontends, &gateway.local), (&frontends(false), &None));
+    snapshot.frontends = [(key.clone(), frontends(true))].into();
+    let gateway = of(&snapshot);
+    assert_eq!((gateway.ring4.members.len(), gateway.local.as_ref().unwrap().ring4.members.len()), (2, 1));
 }

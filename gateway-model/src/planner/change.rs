@@ -10,6 +10,7 @@ use crate::{
     discovery::{ChangeError, ConditionChange, Kept, KeptRoute},
     gateway::{Gateway, Route},
     key::{GatewayKey, Protocol, RouteName},
+    plan::l4::Frontends,
     snapshot::External,
     weight::Weight,
     workload::Workload,
@@ -22,6 +23,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// Ports that something else on this machine listens on.
     pub ports_in_use: BTreeSet<(Protocol, u16)>,
+    /// Its name, where workloads say on which node they run.
+    pub name: Option<String>,
     /// Endpoint addresses that are reached through an uplink.
     pub through_uplink: BTreeSet<IpAddr>,
     /// What is known of external addresses.
@@ -83,6 +86,9 @@ impl Planner {
         } else {
             old.through_uplink.symmetric_difference(&node.through_uplink).copied().collect()
         };
+        if old.name != node.name {
+            self.news.gateways.extend(self.declared.keys().cloned());
+        }
         if old.addresses != node.addresses || old.external != node.external || !moved.is_empty() {
             let external = |route: &Route| route.external().is_some();
             let touched = self.gateways.iter().filter(|gateway| gateway.routes.iter().any(external));
@@ -94,6 +100,21 @@ impl Planner {
                 self.touch_watchers(&workload);
             }
         }
+    }
+
+    /// Sets the frontends of a gateway; they count where [`Settings::given_frontends`](crate::snapshot::Settings)
+    /// says so. Costs no more than comparing where they are as before.
+    pub fn set_frontends(&mut self, gateway: &GatewayKey, frontends: Frontends) {
+        let known = &mut self.resolved.frontends;
+        if known.get(gateway).map_or(frontends.is_empty(), |old| *old == frontends) {
+            return;
+        }
+        if frontends.is_empty() {
+            known.remove(gateway);
+        } else {
+            known.insert(gateway.clone(), frontends);
+        }
+        self.news.frontends.insert(gateway.clone());
     }
 
     /// Sets what is remembered to something else than what came of the last update.

@@ -7,6 +7,7 @@ use crate::{
     gateway::Gateway,
     key::GatewayKey,
     resolve::{
+        claims::PortSpace,
         declared::Declared,
         remember,
         settle::{self, Settled},
@@ -39,7 +40,12 @@ impl Planner {
             self.gateways.get(index)
         };
         let kept = &self.resolved.kept.gateways;
-        let settled = settle::settle(&self.asked, was, kept, &self.node.ports_in_use);
+        let settled = settle::settle(
+            &self.asked,
+            was,
+            kept,
+            PortSpace::new(&self.node.ports_in_use, self.resolved.settings),
+        );
         let Settled { gateways, declared, claims, findings, stayed } = settled;
         let gateways = (*gateways != *self.gateways).then(|| gateways.into_owned());
         if let Some(gateways) = gateways {

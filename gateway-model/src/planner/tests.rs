@@ -11,7 +11,7 @@ use crate::{
     key::{Protocol, RouteName},
     plan::{
         diff::{apply, diff},
-        l4::L4Plan,
+        l4::{Access, Frontend, Frontends, L4Plan},
         plan,
     },
     resolve::resolve,
@@ -40,10 +40,12 @@ enum Edit {
     /// What a restart reads: all that was stored, or all but one gateway's.
     Restore(Option<usize>),
     Node(u8, Vec<u16>, Vec<u8>),
+    /// Gives a gateway frontends, or those of the shared ports.
+    Frontends(u8, Vec<(u8, bool)>),
 }
 
-fn settings() -> Settings {
-    Settings { ring_size: 32, ..Settings::default() }
+fn settings(given_frontends: bool) -> Settings {
+    Settings { ring_size: 32, given_frontends, ..Settings::default() }
 }
 
 /// The bodies of artifacts; `@` stands for the name of some gateway.
@@ -103,6 +105,7 @@ fn workload() -> impl Strategy<Value = Workload> {
                     .collect(),
                 ready,
                 created,
+                node: (address < 3).then(|| format!("n{}", address % 2)),
                 ..Workload::default()
             }
         },
@@ -127,6 +130,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => prop::option::of(any::<usize>()).prop_map(Edit::Restore),
         1 => (0_u8..3, prop::collection::vec(39_999_u16..40_003, 0..3), prop::collection::vec(0_u8..4, 0..3))
             .prop_map(|(address, ports, uplink)| Edit::Node(address, ports, uplink)),
+        2 => (0_u8..7, prop::collection::vec((0_u8..4, any::<bool>()), 0..3))
+            .prop_map(|(gateway, frontends)| Edit::Frontends(gateway, frontends)),
     ]
 }
 
@@ -138,14 +143,18 @@ struct Twin {
     in_force: BTreeMap<GatewayKey, Gateway>,
     workloads: Vec<Workload>,
     node: Node,
+    frontends: BTreeMap<GatewayKey, Frontends>,
+    settings: Settings,
     now: u64,
 }
 
 impl Twin {
-    fn new() -> Self {
-        let planner = Planner::new(settings(), Kept::default());
+    fn new(settings: Settings) -> Self {
+        let planner = Planner::new(settings, Kept::default());
         Self {
             planner,
+            settings,
+            frontends: BTreeMap::new(),
             gateways: Vec::new(),
             in_force: BTreeMap::new(),
             workloads: Vec::new(),
@@ -216,21 +225,39 @@ impl Twin {
                 }
                 self.planner.set_kept(kept);
             }
-            Edit::Node(address, ports, uplink) => {
-                self.node = Node {
-                    addresses: (1..=address).map(|last| [192, 0, 2, last].into()).collect(),
-                    ports_in_use: ports.into_iter().map(|port| (Protocol::Tcp, port)).collect(),
-                    external: External {
-                        names: [("db.example.com".to_owned(), vec![[198, 51, 100, address].into()])].into(),
-                        allowed: vec![format!("192.0.2.{address}/32").parse().unwrap()],
-                    },
-                    through_uplink: uplink.into_iter().map(|last| [10, 0, 0, last].into()).collect(),
-                };
-                self.planner.set_node(self.node.clone());
-            }
+            Edit::Node(address, ports, uplink) => self.set_node(address, ports, uplink),
+            Edit::Frontends(name, frontends) => self.give_frontends(name, frontends),
             Edit::Swap(..) | Edit::Remove(_) | Edit::Replace(_) => {}
         }
         self.planner.set_gateways(self.gateways.clone());
+    }
+
+    fn set_node(&mut self, address: u8, ports: Vec<u16>, uplink: Vec<u8>) {
+        self.node = Node {
+            addresses: (1..=address).map(|last| [192, 0, 2, last].into()).collect(),
+            ports_in_use: ports.into_iter().map(|port| (Protocol::Tcp, port)).collect(),
+            external: External {
+                names: [("db.example.com".to_owned(), vec![[198, 51, 100, address].into()])].into(),
+                allowed: vec![format!("192.0.2.{address}/32").parse().unwrap()],
+            },
+            name: (address > 0).then(|| format!("n{address}")),
+            through_uplink: uplink.into_iter().map(|last| [10, 0, 0, last].into()).collect(),
+        };
+        self.planner.set_node(self.node.clone());
+    }
+
+    fn give_frontends(&mut self, name: u8, frontends: Vec<(u8, bool)>) {
+        let key =
+            if name == 6 { GatewayKey::shared() } else { GatewayKey::new("default", format!("g{name}")) };
+        let given = frontends.into_iter().map(|(last, local_only)| {
+            let address = ([10, 96, name, last], 80).into();
+            let access = Access { local_only, ..Access::default() };
+            (Frontend { address, protocol: Protocol::Tcp }, access)
+        });
+        let given: Frontends = given.collect();
+        self.planner.set_frontends(&key, given.clone());
+        self.frontends.insert(key, given);
+        self.frontends.retain(|_, given| !given.is_empty());
     }
 
     /// What does not read as a gateway is not declared.
@@ -263,10 +290,12 @@ impl Twin {
             kept: kept.clone(),
             addresses: self.node.addresses.clone(),
             ports_in_use: self.node.ports_in_use.clone(),
+            frontends: self.frontends.clone(),
+            node: self.node.name.clone(),
             through_uplink: self.node.through_uplink.clone(),
             external: self.node.external.clone(),
             now: self.now,
-            settings: settings(),
+            settings: self.settings,
         });
         let update = self.planner.update(self.now);
         let resolved = self.planner.resolved();
@@ -313,9 +342,10 @@ proptest! {
 
     #[test]
     fn whatever_happens_a_planner_has_what_working_it_out_from_scratch_gives(
+        given_frontends in any::<bool>(),
         steps in prop::collection::vec((prop::collection::vec(edit(), 1..4), 0_u64..2_000), 1..24),
     ) {
-        let mut twin = Twin::new();
+        let mut twin = Twin::new(settings(given_frontends));
         for (edits, pause) in steps {
             twin.now += pause;
             for edit in edits {
@@ -347,7 +377,7 @@ fn pod(name: &str, app: &str, address: u8) -> Workload {
 }
 
 fn two_apps() -> Planner {
-    let mut planner = Planner::new(settings(), Kept::default());
+    let mut planner = Planner::new(settings(false), Kept::default());
     let of = |name: &str, port: u16| {
         format!("name: {name}\nport: {port}/tcp\nselector: label(app)({name}) && label(version)((.*))\n")
     };

@@ -56,6 +56,7 @@ impl Planner {
             index: self.workloads.index(),
             seen: workloads,
             addresses: &self.node.addresses,
+            node: self.node.name.as_deref(),
             through_uplink: &self.node.through_uplink,
             external: &self.node.external,
             now,

@@ -7,7 +7,7 @@ use crate::{
     finding::Finding,
     gateway::{Gateway, VirtualHost},
     key::{GatewayKey, Protocol},
-    snapshot::PORTS,
+    snapshot::{PORTS, Settings},
 };
 
 /// What a gateway may have for itself.
@@ -28,15 +28,31 @@ pub(crate) struct Claimed {
     pub findings: Vec<Finding>,
 }
 
+/// Whose ports gateways have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PortSpace<'a> {
+    /// The machine's, on which others listen on these.
+    Machine(&'a BTreeSet<(Protocol, u16)>),
+    /// Each its Service's: two may have the same.
+    Services,
+}
+
+impl<'a> PortSpace<'a> {
+    /// As the settings have it.
+    pub(crate) fn new(in_use: &'a BTreeSet<(Protocol, u16)>, settings: Settings) -> Self {
+        if settings.given_frontends { Self::Services } else { Self::Machine(in_use) }
+    }
+}
+
 /// Gives out ports and hosts; `kept` knows each of the gateways.
 pub(crate) fn settle(
     gateways: &[&Gateway],
     kept: &BTreeMap<GatewayKey, KeptGateway>,
-    in_use: &BTreeSet<(Protocol, u16)>,
+    space: PortSpace<'_>,
 ) -> Claimed {
     let mut by_age = gateways.to_vec();
     by_age.sort_by_cached_key(|gateway| kept.get(&gateway.key).map_or(u64::MAX, |kept| kept.since));
-    let mut ports = Ports::new(&by_age, kept, in_use);
+    let mut ports = Ports::new(&by_age, kept, space);
     let mut hosts: BTreeMap<&VirtualHost, &GatewayKey> = BTreeMap::new();
     let mut out = Claimed::default();
     for gateway in by_age {
@@ -80,25 +96,25 @@ fn claim_hosts<'a>(
 struct Ports<'a> {
     taken: BTreeMap<(Protocol, u16), GatewayKey>,
     kept: &'a BTreeMap<GatewayKey, KeptGateway>,
-    in_use: &'a BTreeSet<(Protocol, u16)>,
+    space: PortSpace<'a>,
     /// Never given out: named by a gateway, recorded for one, or in use.
     reserved: BTreeSet<u16>,
 }
 
 impl<'a> Ports<'a> {
-    fn new(
-        gateways: &[&Gateway],
-        kept: &'a BTreeMap<GatewayKey, KeptGateway>,
-        in_use: &'a BTreeSet<(Protocol, u16)>,
-    ) -> Self {
+    fn new(gateways: &[&Gateway], kept: &'a BTreeMap<GatewayKey, KeptGateway>, space: PortSpace<'a>) -> Self {
         let mut taken = BTreeMap::new();
+        let in_use = match space {
+            PortSpace::Machine(in_use) => in_use.iter().map(|(_, port)| *port).collect(),
+            PortSpace::Services => Vec::new(),
+        };
         for port in gateways.iter().flat_map(|gateway| gateway.shared_ports()) {
             taken.insert((Protocol::Tcp, *port), GatewayKey::shared());
         }
         let named = gateways.iter().filter_map(|gateway| gateway.port).map(|port| port.number);
         let recorded = kept.values().filter_map(|kept| kept.port);
-        let reserved = named.chain(recorded).chain(in_use.iter().map(|(_, port)| *port)).collect();
-        Self { taken, kept, in_use, reserved }
+        let reserved = named.chain(recorded).chain(in_use).collect();
+        Self { taken, kept, space, reserved }
     }
 
     fn claim(&mut self, gateway: &Gateway) -> Result<u16, Finding> {
@@ -114,6 +130,7 @@ impl<'a> Ports<'a> {
     }
 
     fn named(&self, gateway: &Gateway, port: (Protocol, u16), recorded: Option<u16>) -> Result<u16, Finding> {
+        let PortSpace::Machine(in_use) = self.space else { return Ok(port.1) };
         match self.taken.get(&port) {
             Some(owner) if *owner == GatewayKey::shared() => {
                 let message = format!("port {} is the one that virtual hosts share", port.1);
@@ -126,7 +143,7 @@ impl<'a> Ports<'a> {
                 Err(Finding::error("port-conflict", message, "name another port, or leave `port` out"))
             }
             // A port that the gateway has already is not taken away by who begins to listen on it later.
-            None if recorded != Some(port.1) && self.in_use.contains(&port) => {
+            None if recorded != Some(port.1) && in_use.contains(&port) => {
                 let message = format!(
                     "port {}/{} of gateway `{}` is in use by another program on this machine",
                     port.1, port.0, gateway.key.name

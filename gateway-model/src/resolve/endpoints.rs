@@ -42,7 +42,7 @@ pub(super) fn find(
                     let found = routes.entry(name).or_insert(Found { oldest: u64::MAX, ..Found::default() });
                     found.oldest = found.oldest.min(age(workload, world));
                     if let (Some(address), Some(port)) = (address, port) {
-                        found.add(endpoint(SocketAddr::new(address, port), Some(workload), world));
+                        found.add(endpoint(SocketAddr::new(address, port), Some(workload), gateway, world));
                     }
                 }
                 Ok(None) => {}
@@ -106,7 +106,11 @@ fn age(workload: &Workload, world: &World<'_>) -> u64 {
 
 /// The endpoints of an external route `[host:port]`, all addresses of the host; a finding where there are none, or
 /// where one must not be an endpoint.
-pub(super) fn external(route: &Route, world: &World<'_>) -> Option<Result<Vec<Endpoint>, Finding>> {
+pub(super) fn external(
+    gateway: &Gateway,
+    route: &Route,
+    world: &World<'_>,
+) -> Option<Result<Vec<Endpoint>, Finding>> {
     let (host, port) = route.external()?;
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
@@ -120,7 +124,7 @@ pub(super) fn external(route: &Route, world: &World<'_>) -> Option<Result<Vec<En
     let endpoints = addresses.into_iter().map(|address| {
         let address = address.to_canonical();
         match refusal(address, world) {
-            None => Ok(endpoint(SocketAddr::new(address, port), None, world)),
+            None => Ok(endpoint(SocketAddr::new(address, port), None, gateway, world)),
             Some(what) => Err(Finding::error(
                 "external-refused",
                 format!("route `{}` leads to {what}, {address}", route.name),
@@ -156,12 +160,22 @@ fn refusal(address: IpAddr, world: &World<'_>) -> Option<&'static str> {
     }
 }
 
-/// An endpoint of a workload, or an external one.
-fn endpoint(address: SocketAddr, workload: Option<&Workload>, world: &World<'_>) -> Endpoint {
+/// An endpoint of a workload, or an external one. Clients of one on another node come to it with this node's address.
+fn endpoint(
+    address: SocketAddr,
+    workload: Option<&Workload>,
+    gateway: &Gateway,
+    world: &World<'_>,
+) -> Endpoint {
+    let is_local = match (workload.and_then(|workload| workload.node.as_deref()), world.node) {
+        (Some(node), Some(own)) => node == own,
+        (None, _) | (_, None) => !world.through_uplink.contains(&address.ip()),
+    };
     Endpoint {
         address,
         ready: workload.is_none_or(|workload| workload.ready),
-        usable_at_l4: !world.through_uplink.contains(&address.ip()),
+        is_local,
+        usable_at_l4: is_local || !gateway.preserve_client_ip,
         workload: workload.map(|workload| workload.name.clone()).unwrap_or_default(),
     }
 }

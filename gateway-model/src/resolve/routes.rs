@@ -109,7 +109,7 @@ fn find_all(gateway: &Gateway, world: &World<'_>, findings: &mut Vec<Finding>) -
             }
             all.insert(route.name.clone(), merged);
         }
-        match endpoints::external(route, world) {
+        match endpoints::external(gateway, route, world) {
             Some(Ok(endpoints)) => {
                 let endpoints = endpoints.into_iter().map(|endpoint| (endpoint.address, endpoint)).collect();
                 all.insert(route.name.clone(), Found { oldest: 0, endpoints });

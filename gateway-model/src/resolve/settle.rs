@@ -9,15 +9,10 @@ use std::{
 };
 
 use super::{
-    claims::{self, Claim, Claimed},
+    claims::{self, Claim, Claimed, PortSpace},
     declared::Declared,
 };
-use crate::{
-    discovery::KeptGateway,
-    finding::Finding,
-    gateway::Gateway,
-    key::{GatewayKey, Protocol},
-};
+use crate::{discovery::KeptGateway, finding::Finding, gateway::Gateway, key::GatewayKey};
 
 /// What is to be in force.
 #[derive(Debug)]
@@ -40,12 +35,12 @@ pub(crate) fn settle<'a, 'b>(
     asked: &'a [Gateway],
     was: impl Fn(&GatewayKey) -> Option<&'b Gateway>,
     kept: &BTreeMap<GatewayKey, KeptGateway>,
-    in_use: &BTreeSet<(Protocol, u16)>,
+    space: PortSpace<'_>,
 ) -> Settled<'a> {
     let mut lost: BTreeSet<GatewayKey> = BTreeSet::new();
     loop {
         let can_stay = |key: &GatewayKey| was(key).filter(|_| !lost.contains(key));
-        let settled = attempt(asked, can_stay, kept, in_use);
+        let settled = attempt(asked, can_stay, kept, space);
         let out = settled.stayed.iter().filter(|key| !settled.claims.contains_key(*key));
         let out: Vec<GatewayKey> = out.cloned().collect();
         // Nobody is to give way to a gateway that is not in force after all.
@@ -61,7 +56,7 @@ fn attempt<'a, 'b>(
     asked: &'a [Gateway],
     can_stay: impl Fn(&GatewayKey) -> Option<&'b Gateway>,
     kept: &BTreeMap<GatewayKey, KeptGateway>,
-    in_use: &BTreeSet<(Protocol, u16)>,
+    space: PortSpace<'_>,
 ) -> Settled<'a> {
     let mut gateways = Cow::Borrowed(asked);
     let mut stayed: BTreeSet<GatewayKey> = BTreeSet::new();
@@ -69,7 +64,7 @@ fn attempt<'a, 'b>(
     loop {
         let declared = Declared::new(&gateways);
         let valid: Vec<&Gateway> = declared.valid().map(|index| &gateways[index]).collect();
-        let Claimed { claims, findings } = claims::settle(&valid, kept, in_use);
+        let Claimed { claims, findings } = claims::settle(&valid, kept, space);
         let mut findings = [declared.findings.as_slice(), &findings].concat();
         findings.retain(|finding| !is_of(&stayed, finding));
         let out = gateways.iter().enumerate().filter(|(index, gateway)| {

@@ -55,15 +55,12 @@ fn through_uplink(route: &ResolvedRoute, resolved: &ResolvedGateway) -> Option<F
         return None;
     }
     let message = format!(
-        "route {} has endpoints that are reached through an uplink, which the kernel cannot forward to yet: {}",
+        "route {} has endpoints on other nodes, which would see the address of this node, and `preserve_client_ip` \
+         asks for the client's: {}",
         route.name,
         unusable.join(", ")
     );
-    let advice = if has_requests(resolved) {
-        "run them on this node, or let the proxy serve the gateway with `level: request`"
-    } else {
-        "run them on this node"
-    };
+    let advice = "run them on this node, or leave `preserve_client_ip` out";
     Some(Finding::warning("endpoint-through-uplink", message, advice))
 }
 

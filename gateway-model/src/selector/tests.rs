@@ -28,6 +28,7 @@ fn workload() -> Workload {
             WorkloadPort { name: String::new(), port: 9090 },
         ],
         ready: true,
+        node: None,
         created: None,
     }
 }

@@ -77,6 +77,7 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Wor
         }),
         ready: fields.take("ready").and_then(|node| node.boolean(findings)).unwrap_or(true),
         created: fields.take("created").and_then(|node| read_time(node, findings)),
+        node: None,
         name: name.clone().unwrap_or_default(),
     };
     fields.finish(findings);

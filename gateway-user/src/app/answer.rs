@@ -48,7 +48,8 @@ fn gateway_view(
     plan: &L4Plan,
     findings: Vec<FindingView>,
 ) -> GatewayView {
-    let of = |key: &GatewayKey| plan.gateways.get(key).into_iter().flat_map(|gateway| &gateway.frontends);
+    let of =
+        |key: &GatewayKey| plan.gateways.get(key).into_iter().flat_map(|gateway| gateway.frontends.keys());
     let serves_hosts = resolved.is_some_and(|gateway| !gateway.hosts.is_empty());
     let shared = serves_hosts.then(GatewayKey::shared);
     let frontends = of(&declared.key).chain(shared.iter().flat_map(of));

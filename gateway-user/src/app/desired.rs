@@ -102,6 +102,7 @@ impl Desired {
         let is_ours = |address: IpAddr| address.is_unspecified() || addresses.contains(&address);
         let in_use = node.listening.iter().filter(|socket| is_ours(socket.address));
         planner::Node {
+            name: None,
             ports_in_use: in_use.map(|socket| (socket.protocol, socket.port)).collect(),
             through_uplink: node.through_uplink.clone(),
             external: External::default(),

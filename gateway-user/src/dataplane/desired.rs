@@ -155,7 +155,7 @@ impl Desired {
             self.marks.entry(key.clone()).or_default().insert(name.clone(), marks);
         }
         for (family, ring) in [(Family::V4, &gateway.ring4), (Family::V6, &gateway.ring6)] {
-            let frontends = || gateway.frontends.iter().filter(|f| Family::of(f.address.ip()) == family);
+            let frontends = || gateway.frontends.keys().filter(|f| Family::of(f.address.ip()) == family);
             let owner = (index, family);
             if frontends().next().is_some() || shadow.rings.contains_key(&owner) {
                 let ring = desired_ring(key, gateway.target, ring, family, &ids)?;
@@ -254,7 +254,7 @@ mod tests {
         let endpoints: Vec<SocketAddr> = endpoints.iter().map(|text| text.parse().unwrap()).collect();
         let frontend = l4::Frontend { address: ([192, 0, 2, 1], port).into(), protocol: Protocol::Tcp };
         L4Gateway {
-            frontends: [frontend].into(),
+            frontends: [(frontend, l4::Access::default())].into(),
             target: Target::Ring,
             routes: [(route.clone(), L4Route { endpoints: endpoints.iter().copied().collect() })].into(),
             ring4: l4::Ring {
@@ -262,6 +262,7 @@ mod tests {
                 members: endpoints.iter().map(|endpoint| (route.clone(), *endpoint)).collect(),
             },
             ring6: l4::Ring { members: [].into(), slots: [0; 4].into() },
+            local: None,
         }
     }
 

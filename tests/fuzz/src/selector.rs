@@ -53,6 +53,7 @@ fn workloads() -> Vec<Workload> {
             addresses: ["10.0.0.1", "fd00::1"].iter().filter_map(|address| address.parse().ok()).collect(),
             ports: vec![port("http", 8080), port("", 9090)],
             ready: true,
+            node: None,
             created: Some(0),
         },
         Workload { name: "ünïcode\n".to_owned(), kind: "deployment".to_owned(), ..Workload::default() },

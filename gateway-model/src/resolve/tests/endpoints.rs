@@ -3,15 +3,18 @@
 use super::*;
 
 #[test]
-fn endpoints_through_an_uplink_serve_requests_only() {
+fn endpoints_on_other_nodes_serve_unless_the_client_s_address_is_to_be_kept() {
     let mut snapshot = snapshot(TCP, &two_pods());
     snapshot.through_uplink = ["10.0.0.2".parse::<IpAddr>().unwrap()].into();
-    let resolved = resolve(&snapshot);
-    assert_eq!(resolved.findings[0].code, "endpoint-through-uplink");
-    assert_eq!(resolved.findings[0].advice, "run them on this node", "a tcp port has no requests");
-    let made = plan(&resolved, None);
-    let gateway = &made.l4.gateways[&GatewayKey::new("default", "foo-tcp")];
-    assert_eq!(gateway.ring4.members.len(), 1);
+    let members = |snapshot: &Snapshot| {
+        let resolved = resolve(snapshot);
+        let made = plan(&resolved, None);
+        let codes: Vec<&str> = resolved.findings.iter().map(|finding| finding.code).collect();
+        (made.l4.gateways[&GatewayKey::new("default", "foo-tcp")].ring4.members.len(), codes)
+    };
+    assert_eq!(members(&snapshot), (2, vec![]));
+    snapshot.gateways[0].preserve_client_ip = true;
+    assert_eq!(members(&snapshot), (1, vec!["endpoint-through-uplink"]));
     snapshot.gateways =
         gateway::parse("g", &TCP.replace("40001/tcp", "40001\nlevel: request"), "default").gateways;
     let resolved = resolve(&snapshot);
@@ -21,6 +24,20 @@ fn endpoints_through_an_uplink_serve_requests_only() {
         panic!()
     };
     assert_eq!(gateway.routes[0].endpoints.len(), 2);
+}
+
+#[test]
+fn a_workload_that_says_where_it_runs_is_on_this_node_or_not() {
+    let mut snapshot = snapshot(TCP, &two_pods());
+    snapshot.workloads[0].node = Some("n1".to_owned());
+    snapshot.workloads[1].node = Some("n2".to_owned());
+    let local = |snapshot: &Snapshot| -> Vec<bool> {
+        let routes = &resolve(snapshot).gateways[0].routes;
+        routes.iter().flat_map(|route| &route.endpoints).map(|endpoint| endpoint.is_local).collect()
+    };
+    assert_eq!(local(&snapshot), [true, true], "nobody says which node this is");
+    snapshot.node = Some("n2".to_owned());
+    assert_eq!(local(&snapshot), [false, true]);
 }
 
 #[test]
