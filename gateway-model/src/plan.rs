@@ -146,7 +146,9 @@ impl Plan {
         let made = if by_request { None } else { Some(rings::make(gateway, wants_local, settings, known)) };
         let nobody = self.nobody(settings.ring_size);
         let (inputs, [v4, v6], local) =
-            made.unwrap_or_else(|| (Rings::default(), [nobody.clone(), nobody], None));
+            made.unwrap_or_else(|| (Rings::default(), [nobody.clone(), nobody.clone()], None));
+        // Families without endpoints are common: they share the ring of nobody.
+        let [v4, v6] = [v4, v6].map(|ring| if ring.members.is_empty() { nobody.clone() } else { ring });
         let fresh = L4Gateway {
             frontends,
             target: if by_request { Target::Agent } else { Target::Ring },

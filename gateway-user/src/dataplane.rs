@@ -115,6 +115,8 @@ pub struct Dataplane {
     /// The last plan that was written; `None` until the first: what is adopted stays as it is.
     plan: Option<L4Plan>,
     desired: Desired,
+    /// The maps hold what is desired, and nothing else.
+    is_desired_in_force: bool,
     scan: Option<Scan>,
     scans: u64,
     scanned: u32,
@@ -132,7 +134,7 @@ impl Dataplane {
         Loaded::load(options)?.open()
     }
 
-    /// Makes the kernel hold `plan`; writes only what differs. Live connections stay where they are.
+    /// Makes the kernel hold `plan`; works out what changed since the last call and writes only what differs. Live connections stay where they are.
     ///
     /// # Errors
     /// The first write that failed. What was written before it is consistent; the next call goes on from there.
@@ -140,8 +142,18 @@ impl Dataplane {
         let now = self.seconds();
         let (reach, netlink) = (&mut self.reach, &mut self.netlink);
         let mut ask = |address: SocketAddr| reach.get(netlink, address.ip());
-        let mut desired = Desired::resolve(plan, self.plan.as_ref(), &mut self.shadow, &mut ask)?;
-        self.marker.set_ids(desired.marks.clone());
+        // An error on the way leaves something half done: then, and at first, all is compared.
+        let is_known = std::mem::take(&mut self.is_desired_in_force);
+        if !is_known {
+            self.desired = Desired::default();
+        }
+        let nothing = L4Plan::default();
+        let previous = self.plan.as_ref().unwrap_or(&nothing);
+        let mut touched = self.desired.update(plan, previous, &mut self.shadow, &mut ask)?;
+        if !is_known {
+            touched.add_all(&self.desired, &self.shadow);
+        }
+        self.marker.set_ids(self.desired.marks.clone());
         let writer = Writer {
             maps: &self.maps,
             pins: &self.pins,
@@ -151,11 +163,10 @@ impl Dataplane {
             scan: self.scans,
             written: Written::default(),
         };
-        let written = writer.write(&desired)?;
-        let rejected = std::mem::take(&mut desired.rejected);
-        let unreachable = std::mem::take(&mut desired.unreachable);
+        let written = writer.write(&self.desired, &touched)?;
+        let (rejected, unreachable) = (touched.rejected, self.desired.unreachable());
         self.plan = Some(in_force(plan, self.plan.as_ref(), &rejected));
-        self.desired = desired;
+        self.is_desired_in_force = true;
         let Written { backends, slots, frontends } = written;
         Ok(Applied { backends, slots, frontends, unreachable, rejected })
     }

@@ -1,7 +1,9 @@
 //! A plan in the kernel's terms: indices instead of names, backends instead of endpoints.
+//!
+//! Only gateways that changed are worked out anew: each has a [`Part`], which says what is desired for its sake.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
     sync::Arc,
 };
@@ -31,17 +33,55 @@ pub(super) struct Desired {
     pub(super) rings: BTreeMap<RingKey, DesiredRing>,
     pub(super) frontends: BTreeMap<l4::Frontend, RingKey>,
     pub(super) marks: MarkTable,
-    /// Endpoints of gateways whose ring is in the kernel that cannot be reached there.
-    pub(super) unreachable: Vec<(EndpointKey, Reach)>,
+    parts: BTreeMap<GatewayKey, Part>,
+}
+
+/// What is desired for the sake of one gateway.
+#[derive(Debug, Default)]
+struct Part {
+    names: BTreeMap<u32, RouteNames>,
+    backends: BTreeMap<u32, Backend>,
+    rings: BTreeMap<RingKey, DesiredRing>,
+    frontends: BTreeMap<l4::Frontend, RingKey>,
+    marks: HashMap<RouteName, RouteMarks>,
+    /// Endpoints that cannot be reached in the kernel, where the ring is in the kernel.
+    unreachable: Vec<(EndpointKey, Reach)>,
+}
+
+/// What may not be in the kernel as it is desired.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) names: BTreeSet<u32>,
+    pub(super) backends: BTreeSet<u32>,
+    pub(super) rings: BTreeSet<RingKey>,
+    pub(super) frontends: BTreeSet<l4::Frontend>,
     /// Gateways that could not be taken in, and why.
     pub(super) rejected: Vec<(GatewayKey, Error)>,
 }
 
+impl Touched {
+    /// Everything that is desired, or in the kernel.
+    pub(super) fn add_all(&mut self, desired: &Desired, shadow: &Shadow) {
+        self.names.extend(desired.names.keys().copied().chain(shadow.names.iter().map(|(_, id)| id)));
+        self.backends
+            .extend(desired.backends.keys().copied().chain(shadow.backends.iter().map(|(_, id)| id)));
+        self.rings.extend(desired.rings.keys().chain(shadow.rings.keys()));
+        self.frontends.extend(desired.frontends.keys().chain(shadow.frontends.keys()));
+    }
+
+    fn add(&mut self, part: &Part) {
+        self.names.extend(part.names.keys());
+        self.backends.extend(part.backends.keys());
+        self.rings.extend(part.rings.keys());
+        self.frontends.extend(part.frontends.keys());
+    }
+}
+
 /// What a ring's slots are to send new connections to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DesiredRing {
     /// Per member of the plan's ring its backend id, or REFUSE where it cannot be used.
-    members: Vec<u32>,
+    members: Arc<[u32]>,
     /// The plan's slots; `None`: every slot is the agent's.
     slots: Option<Arc<[u32]>>,
     /// How many slots the plan has.
@@ -68,29 +108,66 @@ impl DesiredRing {
 }
 
 impl Desired {
-    /// Gives out ids and says what is to be. `reach` answers where an endpoint is. A gateway that the maps have no
-    /// room for, or whose ring is of an impossible size, is rejected and stays as it was in `previous`.
+    /// Brings it from `previous`, which it was worked out from, to `plan`: gives out ids and says what is to be.
+    /// `reach` answers where an endpoint is. A gateway that the maps have no room for, or whose ring is of an
+    /// impossible size, is rejected and stays as it was.
     ///
     /// # Errors
-    /// Routing that does not answer. Nothing has been written then.
-    pub(super) fn resolve(
+    /// Routing that does not answer. It is then neither the one nor the other, and to be worked out from nothing.
+    pub(super) fn update(
+        &mut self,
         plan: &L4Plan,
-        previous: Option<&L4Plan>,
+        previous: &L4Plan,
         shadow: &mut Shadow,
         reach: &mut dyn FnMut(SocketAddr) -> Result<Reach, Error>,
-    ) -> Result<Self, Error> {
-        let mut desired = Self::default();
+    ) -> Result<Touched, Error> {
+        let mut touched = Touched::default();
+        let gone = self.parts.keys().filter(|key| !plan.gateways.contains_key(key));
+        for key in gone.cloned().collect::<Vec<_>>() {
+            self.remove(&key, &mut touched);
+        }
         for (key, gateway) in &plan.gateways {
-            match desired.add(key, gateway, shadow, reach) {
+            let old = previous.gateways.get(key);
+            if self.parts.contains_key(key) && old.is_some_and(|old| Arc::ptr_eq(old, gateway)) {
+                continue;
+            }
+            self.remove(key, &mut touched);
+            match self.add(key, gateway, shadow, reach, &mut touched) {
                 Err(error @ (Error::Full { .. } | Error::RingSize { .. })) => {
-                    desired.rejected.push((key.clone(), error));
-                    let old = previous.and_then(|previous| previous.gateways.get(key));
-                    old.map_or(Ok(()), |old| desired.add(key, old, shadow, reach))?;
+                    touched.rejected.push((key.clone(), error));
+                    old.map_or(Ok(()), |old| self.add(key, old, shadow, reach, &mut touched))?;
                 }
                 added => added?,
             }
         }
-        Ok(desired)
+        Ok(touched)
+    }
+
+    /// Endpoints of gateways whose ring is in the kernel that cannot be reached there.
+    pub(super) fn unreachable(&self) -> Vec<(EndpointKey, Reach)> {
+        self.parts.values().flat_map(|part| &part.unreachable).cloned().collect()
+    }
+
+    /// Nothing is desired for this gateway's sake any more.
+    fn remove(&mut self, key: &GatewayKey, touched: &mut Touched) {
+        let Some(part) = self.parts.remove(key) else { return };
+        touched.add(&part);
+        for index in part.names.keys() {
+            self.names.remove(index);
+        }
+        for id in part.backends.keys() {
+            self.backends.remove(id);
+        }
+        for ring in part.rings.keys() {
+            self.rings.remove(ring);
+        }
+        // Another gateway may have it by now.
+        for (frontend, ring) in &part.frontends {
+            if self.frontends.get(frontend) == Some(ring) {
+                self.frontends.remove(frontend);
+            }
+        }
+        self.marks.remove(key);
     }
 
     /// Adds one gateway whole, or takes back what it was given.
@@ -100,34 +177,40 @@ impl Desired {
         gateway: &L4Gateway,
         shadow: &mut Shadow,
         reach: &mut dyn FnMut(SocketAddr) -> Result<Reach, Error>,
+        touched: &mut Touched,
     ) -> Result<(), Error> {
-        let mut part = Self::default();
+        let mut part = Part::default();
         if let Err(error) =
             part.fill(key, gateway, shadow, reach).and_then(|()| self.check_room(&part, shadow))
         {
             shadow.take_back(part.names.keys(), part.backends.keys(), part.rings.keys());
             return Err(error);
         }
-        self.names.extend(part.names);
-        self.backends.extend(part.backends);
-        self.rings.extend(part.rings);
-        self.frontends.extend(part.frontends);
-        self.marks.extend(part.marks);
-        self.unreachable.extend(part.unreachable);
+        touched.add(&part);
+        self.names.extend(&part.names);
+        self.backends.extend(&part.backends);
+        self.rings.extend(part.rings.iter().map(|(owner, ring)| (*owner, ring.clone())));
+        self.frontends.extend(&part.frontends);
+        self.marks.insert(key.clone(), Arc::new(std::mem::take(&mut part.marks)));
+        self.parts.insert(key.clone(), part);
         Ok(())
     }
 
-    fn check_room(&self, part: &Self, shadow: &Shadow) -> Result<(), Error> {
+    fn check_room(&self, part: &Part, shadow: &Shadow) -> Result<(), Error> {
         let limit = shadow.frontends_end;
         for family in [Family::V4, Family::V6] {
-            let count = |desired: &Self| desired.frontends.values().filter(|(_, of)| *of == family).count();
-            if count(self) + count(part) > limit as usize {
+            let count = |frontends: &BTreeMap<l4::Frontend, RingKey>| {
+                frontends.values().filter(|(_, of)| *of == family).count()
+            };
+            if count(&self.frontends) + count(&part.frontends) > limit as usize {
                 return Err(Error::Full { what: "frontends", limit });
             }
         }
         Ok(())
     }
+}
 
+impl Part {
     fn fill(
         &mut self,
         key: &GatewayKey,
@@ -152,7 +235,7 @@ impl Desired {
                 marks.backends.insert(address, id);
                 self.backends.insert(id, backend);
             }
-            self.marks.entry(key.clone()).or_default().insert(name.clone(), marks);
+            self.marks.insert(name.clone(), marks);
         }
         for (family, ring) in [(Family::V4, &gateway.ring4), (Family::V6, &gateway.ring6)] {
             let frontends = || gateway.frontends.keys().filter(|f| Family::of(f.address.ip()) == family);
@@ -271,35 +354,38 @@ mod tests {
         L4Plan { gateways: gateways.collect() }
     }
 
-    fn resolve(plan: &L4Plan, previous: Option<&L4Plan>, shadow: &mut Shadow) -> Desired {
+    fn resolve(plan: &L4Plan, previous: Option<&L4Plan>, shadow: &mut Shadow) -> (Desired, Touched) {
         let reach = |address: SocketAddr| {
             Ok(if address.ip().to_string().starts_with("203.") { Reach::Uplink } else { Reach::Local })
         };
-        Desired::resolve(plan, previous, shadow, &mut { reach }).unwrap()
+        let (mut desired, nothing) = (Desired::default(), L4Plan::default());
+        desired.update(previous.unwrap_or(&nothing), &nothing, shadow, &mut { reach }).unwrap();
+        let touched = desired.update(plan, previous.unwrap_or(&nothing), shadow, &mut { reach }).unwrap();
+        (desired, touched)
     }
 
     #[test]
     fn an_endpoint_behind_an_uplink_is_reported_and_its_slots_refuse() {
         let mut shadow = Shadow::empty(ROOM);
-        let desired =
+        let (desired, _) =
             resolve(&plan(&[("a", gateway(80, &["10.0.0.1:80", "203.0.113.1:80"]))]), None, &mut shadow);
         let ring = desired.rings.values().next().unwrap();
         assert_eq!((0..4).map(|at| ring.target(at)).collect::<Vec<_>>(), [16, REFUSE, 16, REFUSE]);
-        assert_eq!(desired.unreachable.len(), 1);
+        assert_eq!(desired.unreachable().len(), 1);
         assert_eq!(desired.backends[&17].mode, mode::UNUSABLE);
     }
 
     #[test]
     fn an_endpoint_of_the_other_family_is_never_in_a_ring() {
         let mut shadow = Shadow::empty(ROOM);
-        let desired = resolve(&plan(&[("a", gateway(80, &["[fd00::1]:80"]))]), None, &mut shadow);
+        let (desired, _) = resolve(&plan(&[("a", gateway(80, &["[fd00::1]:80"]))]), None, &mut shadow);
         assert_eq!(desired.rings.values().next().unwrap().target(0), REFUSE);
     }
 
     #[test]
     fn a_larger_ring_repeats_the_plan() {
         let mut shadow = Shadow::empty(ROOM);
-        let desired =
+        let (desired, _) =
             resolve(&plan(&[("a", gateway(80, &["10.0.0.1:80", "10.0.0.2:80"]))]), None, &mut shadow);
         let ring = desired.rings.values().next().unwrap();
         assert!((0..64).all(|at| ring.target(at) == ring.target(at + 4)));
@@ -309,10 +395,10 @@ mod tests {
     fn a_gateway_that_asks_for_a_request_sends_every_slot_to_the_agent() {
         let mut shadow = Shadow::empty(ROOM);
         let shop = L4Gateway { target: Target::Agent, ..gateway(80, &["203.0.113.1:80"]) };
-        let desired = resolve(&plan(&[("a", shop)]), None, &mut shadow);
+        let (desired, _) = resolve(&plan(&[("a", shop)]), None, &mut shadow);
         let ring = desired.rings.values().next().unwrap();
         assert!(ring.is_agent() && (0..4).all(|at| ring.target(at) == AGENT));
-        assert!(desired.unreachable.is_empty(), "the proxy reaches it");
+        assert!(desired.unreachable().is_empty(), "the proxy reaches it");
         assert_eq!(desired.marks[&key("a")][&RouteName("(1)".into())].backends.len(), 1, "it is counted");
     }
 
@@ -320,7 +406,7 @@ mod tests {
     fn a_gateway_that_does_not_fit_keeps_its_old_plan_and_no_new_number() {
         let mut shadow = Shadow::empty(ROOM);
         let old = plan(&[("a", gateway(80, &["10.0.0.1:80"])), ("b", gateway(81, &["10.0.0.2:80"]))]);
-        let before = resolve(&old, None, &mut shadow);
+        let (before, _) = resolve(&old, None, &mut shadow);
         for (&index, entry) in &before.names {
             shadow.name_entries.insert(index, *entry);
         }
@@ -328,8 +414,8 @@ mod tests {
         let many: Vec<String> = (0..20).map(|host| format!("10.0.1.{host}:80")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let new = plan(&[("a", gateway(80, &many)), ("b", gateway(81, &["10.0.0.3:80"]))]);
-        let after = resolve(&new, Some(&old), &mut shadow);
-        assert!(matches!(&after.rejected[..], [(gateway, Error::Full { .. })] if *gateway == key("a")));
+        let (after, touched) = resolve(&new, Some(&old), &mut shadow);
+        assert!(matches!(&touched.rejected[..], [(gateway, Error::Full { .. })] if *gateway == key("a")));
         let addresses: Vec<_> = after.backends.values().map(|backend| backend.addr[3]).collect();
         assert_eq!(addresses, [1, 3], "a as before, b as planned");
         assert_eq!(after.frontends.len(), 2);
@@ -340,8 +426,9 @@ mod tests {
         let mut shadow = Shadow::empty(ROOM);
         let mut odd = gateway(80, &["10.0.0.1:80"]);
         odd.ring4.slots = [0; 3].into();
-        let desired = resolve(&plan(&[("a", odd), ("b", gateway(81, &["10.0.0.2:80"]))]), None, &mut shadow);
-        assert!(matches!(&desired.rejected[..], [(_, Error::RingSize { slots: 3, .. })]));
+        let (desired, touched) =
+            resolve(&plan(&[("a", odd), ("b", gateway(81, &["10.0.0.2:80"]))]), None, &mut shadow);
+        assert!(matches!(&touched.rejected[..], [(_, Error::RingSize { slots: 3, .. })]));
         assert_eq!(desired.frontends.len(), 1);
     }
 }

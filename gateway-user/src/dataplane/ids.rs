@@ -81,6 +81,11 @@ impl<K: Clone + Eq + Hash> Ids<K> {
         self.quarantine.contains_key(&id)
     }
 
+    /// Whether any number is in quarantine.
+    pub(super) fn has_retired(&self) -> bool {
+        !self.quarantine.is_empty()
+    }
+
     /// Frees what scan number `scan` found nowhere (`seen` says what it found) and was retired before it began.
     pub(super) fn release(&mut self, scan: u64, seen: impl Fn(u32) -> bool) -> Vec<(K, u32)> {
         let gone: BTreeSet<u32> = self

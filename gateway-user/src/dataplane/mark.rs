@@ -20,7 +20,7 @@ use super::{
 use crate::proxy::mark::Mark;
 
 /// Ids by gateway and route.
-pub(super) type MarkTable = HashMap<GatewayKey, HashMap<RouteName, RouteMarks>>;
+pub(super) type MarkTable = HashMap<GatewayKey, Arc<HashMap<RouteName, RouteMarks>>>;
 
 /// A route's index and its endpoints' backend ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,9 +47,7 @@ impl Marker {
 
     /// Replaces the ids.
     pub(super) fn set_ids(&self, ids: MarkTable) {
-        if **self.ids.load() != ids {
-            self.ids.store(Arc::new(ids));
-        }
+        self.ids.store(Arc::new(ids));
     }
 }
 

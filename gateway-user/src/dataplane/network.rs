@@ -52,6 +52,7 @@ impl Dataplane {
         }
         if changed {
             self.reach.renew(&mut self.netlink, self.links.indices().collect())?;
+            self.is_desired_in_force = false;
             if let Some(plan) = self.plan.clone() {
                 self.apply(&plan)?;
             }

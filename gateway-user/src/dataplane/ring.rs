@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use gateway_common::abi::slot::Slot;
+use gateway_common::abi::{backend::NONE, slot::Slot};
 
 use super::{
     error::Error,
@@ -23,11 +23,42 @@ pub(super) struct Ring {
     pub(super) index: u32,
     /// Its slots.
     pub(super) slots: SlotMemory,
-    /// Per slot the second (of the data plane's clock) of the last change.
-    changed_at: Vec<u32>,
+    changed_at: ChangedAt,
+    /// How many slots ask.
+    asking: usize,
     /// The fewest slots it ever had: entries of flow tables may name slots of that time.
     pub(super) least_slots: usize,
     map: OwnedFd,
+}
+
+/// When slots last changed, in seconds of the data plane's clock. Most rings rest: they need no number for each slot.
+#[derive(Debug)]
+enum ChangedAt {
+    /// All at once.
+    All(u32),
+    /// Each for itself.
+    Each(Box<[u32]>),
+}
+
+impl ChangedAt {
+    fn get(&self, at: usize) -> u32 {
+        match self {
+            Self::All(second) => *second,
+            Self::Each(seconds) => seconds[at],
+        }
+    }
+
+    fn set(&mut self, at: usize, second: u32, slots: usize) {
+        match self {
+            Self::All(all) if *all == second => {}
+            Self::All(all) => {
+                let mut seconds = vec![*all; slots].into_boxed_slice();
+                seconds[at] = second;
+                *self = Self::Each(seconds);
+            }
+            Self::Each(seconds) => seconds[at] = second,
+        }
+    }
 }
 
 impl Ring {
@@ -48,7 +79,7 @@ impl Ring {
         let path = pin_path(pins, index);
         remove_pin(&path)?;
         sys::pin(map.as_fd(), &path).map_err(Error::pin("pin", &path))?;
-        Ok(Self { index, changed_at: vec![now; initial.len()], least_slots: slots.len(), slots, map })
+        Ok(Self::new(index, slots, initial.len(), map, now))
     }
 
     /// Opens a pinned ring; `None` where there is none with this index and at least `slots` slots.
@@ -64,7 +95,17 @@ impl Ring {
             return Ok(None);
         }
         let memory = SlotMemory::map(map.as_fd(), len).map_err(Error::pin("map", &path))?;
-        Ok(Some(Self { index, changed_at: vec![now; len], least_slots: slots, slots: memory, map }))
+        Ok(Some(Self::new(index, memory, slots, map, now)))
+    }
+
+    fn new(index: u32, slots: SlotMemory, least_slots: usize, map: OwnedFd, now: u32) -> Self {
+        let asking = (0..slots.len()).filter(|at| slots.load(*at).previous != NONE).count();
+        Self { index, slots, changed_at: ChangedAt::All(now), asking, least_slots, map }
+    }
+
+    /// Whether a slot of it asks.
+    pub(super) fn asks(&self) -> bool {
+        self.asking > 0
     }
 
     /// Makes it visible to the packet path.
@@ -82,7 +123,9 @@ impl Ring {
             let new = slot::transition(old, desired);
             if new != old {
                 self.slots.store(at, new);
-                self.changed_at[at] = now;
+                self.changed_at.set(at, now, self.slots.len());
+                self.asking += usize::from(new.previous != NONE);
+                self.asking -= usize::from(old.previous != NONE);
                 changed += 1;
             }
         }
@@ -92,12 +135,19 @@ impl Ring {
     /// Settles the slots for which `may_settle(slot number, slot, second of its last change)` says yes.
     /// Returns how many.
     pub(super) fn settle(&mut self, mut verdict: impl FnMut(usize, Slot, u32) -> Option<Slot>) -> usize {
+        if !self.asks() {
+            return 0;
+        }
         let mut settled = 0;
-        for (at, changed_at) in self.changed_at.iter().enumerate() {
-            if let Some(slot) = verdict(at, self.slots.load(at), *changed_at) {
+        for at in 0..self.slots.len() {
+            if let Some(slot) = verdict(at, self.slots.load(at), self.changed_at.get(at)) {
                 self.slots.store(at, slot);
                 settled += 1;
             }
+        }
+        self.asking -= settled;
+        if !self.asks() {
+            self.changed_at = ChangedAt::All(0);
         }
         settled
     }

@@ -10,6 +10,7 @@ use gateway_common::abi::{
 use super::{
     Dataplane, Ticked,
     error::Error,
+    ring::Ring,
     scan::Scan,
     shadow::{Shadow, put_frontend},
     slot::{self, Drain},
@@ -35,7 +36,7 @@ impl Dataplane {
         let asked = previous_backends(&self.shadow);
         let dead: HashSet<u32> = asked.into_iter().filter(|&id| is_dead(&self.shadow, id)).collect();
         let mut settled = 0;
-        for ring in self.shadow.rings.values_mut() {
+        for ring in self.shadow.rings.values_mut().filter(|ring| ring.asks()) {
             let held: Vec<bool> = (0..ring.slots.len()).map(|at| scan.holds(ring, at)).collect();
             settled += ring.settle(|at, slot: Slot, changed_at| {
                 // What was chosen during the scan the scan may have missed.
@@ -67,9 +68,12 @@ impl Dataplane {
 
     /// Backends that no entry and no slot names; the entry keeps its generation for the next owner of the id.
     fn free_backends(&mut self, scan: &Scan) -> Result<usize, Error> {
-        let slots = all_backends(&self.shadow);
+        if !self.shadow.backends.has_retired() {
+            return Ok(0);
+        }
+        let is_named = backends_of_slots(&self.shadow);
         let freed =
-            self.shadow.backends.release(scan.number, |id| scan.found_backend(id) || slots.contains(&id));
+            self.shadow.backends.release(scan.number, |id| scan.found_backend(id) || is_named[id as usize]);
         for (_, id) in &freed {
             let Some(old) = self.shadow.backend_values.remove(id) else { continue };
             let empty = Backend { generation: old.generation, ..Backend::default() };
@@ -102,11 +106,20 @@ fn is_dead(shadow: &Shadow, id: u32) -> bool {
 }
 
 fn previous_backends(shadow: &Shadow) -> HashSet<u32> {
-    shadow.rings.values().flat_map(|ring| ring.iter().map(|slot| slot.previous)).collect()
+    let asking = shadow.rings.values().filter(|ring| ring.asks());
+    let previous = asking.flat_map(|ring| ring.iter().map(|slot| slot.previous));
+    previous.filter(|id| *id != NONE).collect()
 }
 
-/// Every backend that a slot names.
-fn all_backends(shadow: &Shadow) -> HashSet<u32> {
-    let slots = shadow.rings.values().flat_map(super::ring::Ring::iter);
-    slots.flat_map(|slot| [slot.current, slot.previous]).filter(|id| *id != NONE).collect()
+/// By id, whether a slot names the backend: millions of slots, so no set.
+fn backends_of_slots(shadow: &Shadow) -> Vec<bool> {
+    let mut is_named = vec![false; shadow.backends.high_water().max(FIRST_REAL) as usize];
+    for slot in shadow.rings.values().flat_map(Ring::iter) {
+        for id in [slot.current, slot.previous] {
+            if let Some(place) = is_named.get_mut(id as usize) {
+                *place = true;
+            }
+        }
+    }
+    is_named
 }

@@ -81,6 +81,7 @@ impl Loaded {
             settings,
             plan: None,
             desired: Desired::default(),
+            is_desired_in_force: false,
             scan: None,
             scans: 0,
             scanned: now,

@@ -3,7 +3,7 @@
 //! Names and backends first, then rings, then frontends; removals last. Each write is noted in the shadow right
 //! away: a failure leaves a state that is consistent and known.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_common::abi::{
     backend::{Backend, mode},
@@ -12,7 +12,7 @@ use gateway_common::abi::{
 use gateway_model::plan::l4;
 
 use super::{
-    desired::{Desired, DesiredRing},
+    desired::{Desired, DesiredRing, Touched},
     error::Error,
     load::Pins,
     maps::Maps,
@@ -44,22 +44,22 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Makes the maps hold what is desired.
-    pub(super) fn write(mut self, desired: &Desired) -> Result<Written, Error> {
-        self.names(desired)?;
-        self.backends(&desired.backends)?;
-        self.listening_frontends(desired)?;
-        self.rings(&desired.rings)?;
-        self.frontends(desired)?;
-        self.remove_frontends(desired)?;
-        self.remove_rings(desired)?;
-        self.remove_backends(desired)?;
-        self.retire_names(desired);
+    /// Makes the maps hold what is desired, of what is touched.
+    pub(super) fn write(mut self, desired: &Desired, touched: &Touched) -> Result<Written, Error> {
+        self.names(desired, touched)?;
+        self.backends(desired, touched)?;
+        self.listening_frontends(desired, touched)?;
+        self.rings(desired, touched)?;
+        self.frontends(desired, touched)?;
+        self.remove_frontends(desired, touched)?;
+        self.remove_rings(desired, touched)?;
+        self.remove_backends(desired, touched)?;
+        self.retire_names(desired, touched);
         Ok(self.written)
     }
 
-    fn names(&mut self, desired: &Desired) -> Result<(), Error> {
-        for (&index, entry) in &desired.names {
+    fn names(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for (&index, entry) in wanted(&touched.names, &desired.names) {
             if self.shadow.name_entries.get(&index) == Some(entry) {
                 continue;
             }
@@ -72,8 +72,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn backends(&mut self, desired: &BTreeMap<u32, Backend>) -> Result<(), Error> {
-        for (&id, backend) in desired {
+    fn backends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for (&id, backend) in wanted(&touched.backends, &desired.backends) {
             match self.shadow.backend_values.get(&id) {
                 Some(known) if known == backend => {}
                 Some(_) => self.put_backend(id, *backend)?,
@@ -96,9 +96,10 @@ impl Writer<'_> {
     }
 
     /// Frontends whose slots are about to say AGENT must find the listeners before the first packet does.
-    fn listening_frontends(&mut self, desired: &Desired) -> Result<(), Error> {
+    fn listening_frontends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
         let to_agent = |key: &RingKey| desired.rings.get(key).is_some_and(DesiredRing::is_agent);
-        for (frontend, key) in desired.frontends.iter().filter(|(_, key)| to_agent(key)) {
+        let wanted = wanted(&touched.frontends, &desired.frontends);
+        for (frontend, key) in wanted.filter(|(_, key)| to_agent(key)) {
             let ring = self.shadow.rings.get(key).map(|ring| ring.index);
             if let Some(&old) = self.shadow.frontends.get(frontend)
                 && ring == Some(old.ring)
@@ -109,8 +110,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn rings(&mut self, desired: &BTreeMap<RingKey, DesiredRing>) -> Result<(), Error> {
-        for (key, want) in desired {
+    fn rings(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for (key, want) in wanted(&touched.rings, &desired.rings) {
             match self.shadow.rings.get_mut(key) {
                 Some(ring) if ring.slots.len() >= want.len => {
                     self.written.slots += ring.write((0..).map(|at| want.target(at)), self.now);
@@ -149,8 +150,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn frontends(&mut self, desired: &Desired) -> Result<(), Error> {
-        for (frontend, key) in &desired.frontends {
+    fn frontends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for (frontend, key) in wanted(&touched.frontends, &desired.frontends) {
             if let Some(value) = frontend_value(self.shadow, *key) {
                 self.put_frontend(*frontend, value)?;
             }
@@ -167,10 +168,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn remove_frontends(&mut self, desired: &Desired) -> Result<(), Error> {
-        let gone: Vec<_> =
-            self.shadow.frontends.keys().filter(|f| !desired.frontends.contains_key(f)).copied().collect();
-        for frontend in gone {
+    fn remove_frontends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for frontend in unwanted(&touched.frontends, &desired.frontends) {
+            if !self.shadow.frontends.contains_key(&frontend) {
+                continue;
+            }
             put_frontend(self.maps, &frontend, None)?;
             self.shadow.frontends.remove(&frontend);
             self.written.frontends += 1;
@@ -178,10 +180,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn remove_rings(&mut self, desired: &Desired) -> Result<(), Error> {
-        let gone: Vec<_> =
-            self.shadow.rings.keys().filter(|key| !desired.rings.contains_key(key)).copied().collect();
-        for key in gone {
+    fn remove_rings(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for key in unwanted(&touched.rings, &desired.rings) {
             if let Some(ring) = self.shadow.rings.remove(&key) {
                 self.shadow.ring_ids.retire(ring.index, self.scan);
                 Ring::remove(self.pins, self.maps, ring.index)?;
@@ -191,9 +191,8 @@ impl Writer<'_> {
     }
 
     /// An endpoint that exists no more: what still names it gets a RST, until nothing does.
-    fn remove_backends(&mut self, desired: &Desired) -> Result<(), Error> {
-        let gone: Vec<u32> = self.shadow.backends.iter().map(|(_, id)| id).collect();
-        for id in gone.into_iter().filter(|id| !desired.backends.contains_key(id)) {
+    fn remove_backends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for id in unwanted(&touched.backends, &desired.backends) {
             if let Some(&backend) = self.shadow.backend_values.get(&id)
                 && backend.mode != mode::UNUSABLE
             {
@@ -204,13 +203,24 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn retire_names(&mut self, desired: &Desired) {
-        let gone: HashSet<u32> =
-            self.shadow.names.iter().map(|(_, id)| id).filter(|id| !desired.names.contains_key(id)).collect();
-        for index in gone {
+    fn retire_names(&mut self, desired: &Desired, touched: &Touched) {
+        for index in unwanted(&touched.names, &desired.names) {
             self.shadow.names.retire(index, self.scan);
         }
     }
+}
+
+/// Of what is touched, what is desired.
+fn wanted<'a, K: Ord, V>(
+    touched: &'a BTreeSet<K>,
+    desired: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    touched.iter().filter_map(|key| desired.get_key_value(key))
+}
+
+/// Of what is touched, what is not.
+fn unwanted<K: Ord + Copy, V>(touched: &BTreeSet<K>, desired: &BTreeMap<K, V>) -> impl Iterator<Item = K> {
+    touched.iter().copied().filter(|key| !desired.contains_key(key))
 }
 
 /// What a frontend of this ring's owner is to say; `None` while there is no ring.
