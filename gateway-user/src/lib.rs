@@ -5,6 +5,7 @@ pub mod app;
 mod causes;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod dataplane;
 pub mod proxy;
 pub mod state;

@@ -29,7 +29,13 @@ pub(super) fn run(command: Offline) -> anyhow::Result<ExitCode> {
             plan::run(&files, &against, &against_workloads, output.output)
         }
         Offline::Fmt { files, write, check, output } => format::run(&files, write, check, output.output),
-        Offline::Schema => generate::schema(),
+        Offline::Schema { crds } => {
+            if crds {
+                generate::definitions()
+            } else {
+                generate::schema()
+            }
+        }
         Offline::Completion { shell } => generate::completion(shell),
         Offline::Man { dir } => generate::manual(&dir),
     }

@@ -103,7 +103,11 @@ pub enum Offline {
         output: OutputArgs,
     },
     /// Print the JSON Schema of gateway artifacts, for editors
-    Schema,
+    Schema {
+        /// The definitions of the custom resources instead, for `kubectl apply`
+        #[arg(long)]
+        crds: bool,
+    },
     /// Print completions for a shell
     ///
     /// Example: source <(weir completion bash)

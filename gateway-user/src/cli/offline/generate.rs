@@ -7,11 +7,22 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 use gateway_model::gateway;
 
-use crate::cli::{args::Cli, output};
+use crate::{
+    cli::{args::Cli, output},
+    control::resource,
+};
 
 /// Prints the JSON Schema of artifacts.
 pub(super) fn schema() -> anyhow::Result<ExitCode> {
     output::print(&(serde_json::to_string_pretty(&gateway::schema())? + "\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the definitions of the custom resources.
+pub(super) fn definitions() -> anyhow::Result<ExitCode> {
+    for definition in resource::definitions() {
+        output::print(&format!("---\n{}\n", serde_saphyr::to_string(&definition)?.trim_end()))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

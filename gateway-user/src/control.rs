@@ -1,0 +1,3 @@
+//! Kubernetes: what is watched, and what that means in the model's terms. Nothing here knows the kernel or the proxy.
+
+pub mod resource;
