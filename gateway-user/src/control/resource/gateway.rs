@@ -202,7 +202,7 @@ pub struct WeirGatewayStatus {
     pub observed_generation: Option<i64>,
     /// Its port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
+    pub port: Option<i32>,
     /// What is spoken on it: `http`, `https`, `tcp`, `udp` or `tls`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
@@ -211,7 +211,7 @@ pub struct WeirGatewayStatus {
     pub hosts: Option<String>,
     /// How many routes it has.
     #[serde(default)]
-    pub route_count: u32,
+    pub route_count: i32,
     /// Its weights, for people: `(1.0.3)=95% (2.0.1)=5%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
@@ -247,10 +247,10 @@ pub struct RouteStatus {
     pub since: Option<Timestamp>,
     /// Endpoints that take new connections.
     #[serde(default)]
-    pub endpoints: u32,
+    pub endpoints: i32,
     /// All that exist.
     #[serde(default)]
-    pub total: u32,
+    pub total: i32,
     /// How it is.
     #[serde(default)]
     #[schemars(schema_with = "route_state")]
@@ -295,10 +295,10 @@ pub struct ServiceStatus {
     pub cluster_ips: Vec<String>,
     /// Its port on node addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node_port: Option<u16>,
+    pub node_port: Option<i32>,
     /// The port on which nodes say whether they have an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health_check_node_port: Option<u16>,
+    pub health_check_node_port: Option<i32>,
     /// Its load balancer addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
@@ -309,9 +309,9 @@ pub struct ServiceStatus {
 #[serde(rename_all = "camelCase")]
 pub struct NodesStatus {
     /// How many have.
-    pub programmed: u32,
+    pub programmed: i32,
     /// How many should.
-    pub total: u32,
+    pub total: i32,
     /// Names of some that have not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lagging: Vec<String>,
