@@ -1,3 +1,5 @@
 //! Kubernetes: what is watched, and what that means in the model's terms. Nothing here knows the kernel or the proxy.
 
+pub mod controller;
 pub mod resource;
+pub mod translate;

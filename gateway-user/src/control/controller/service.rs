@@ -1,0 +1,173 @@
+//! A gateway's Service: without a selector, and left to Weir by kube-proxy.
+
+use gateway_model::key::GatewayKey;
+use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt as _;
+use serde_json::{Map, Value, json};
+
+use super::slices::short_hash;
+use crate::control::{
+    resource::{GATEWAY_LABEL, SERVICE_PROXY, SERVICE_PROXY_LABEL, ServiceSpec, ServiceStatus},
+    translate::GatewayFacts,
+};
+
+/// Annotation that says what was asked for last: what is no longer asked for is to go.
+const APPLIED: &str = "weir.dev/applied";
+
+/// What is asked of the API server for a gateway with this port, `http`, `tcp`, …
+pub(super) fn desired(facts: &GatewayFacts, name: &str, port: u16, kind: &str, protocol: &str) -> Value {
+    let spec = &facts.service;
+    let mut own_port = json!({ "name": kind, "port": port, "protocol": protocol });
+    if let Some(node_port) = spec.node_port {
+        own_port["nodePort"] = json!(node_port);
+    }
+    let mut fields = json!({ "type": spec.type_.as_deref().unwrap_or("NodePort"), "ports": [own_port] });
+    fill(&mut fields, spec);
+    let mut labels: Map<String, Value> =
+        spec.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    labels.insert(SERVICE_PROXY_LABEL.to_owned(), json!(SERVICE_PROXY));
+    labels.insert(GATEWAY_LABEL.to_owned(), json!(name));
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), json!("weir"));
+    let mut annotations: Map<String, Value> =
+        spec.annotations.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let hash = short_hash(&json!([fields, labels, annotations]).to_string());
+    annotations.insert(APPLIED.to_owned(), json!(hash));
+    annotations.insert(GATEWAY_LABEL.to_owned(), json!(facts.key.name));
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": name,
+            "namespace": facts.key.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner(facts)],
+        },
+        "spec": fields,
+    })
+}
+
+fn fill(fields: &mut Value, spec: &ServiceSpec) {
+    let texts = [
+        ("externalTrafficPolicy", &spec.external_traffic_policy),
+        ("internalTrafficPolicy", &spec.internal_traffic_policy),
+        ("sessionAffinity", &spec.session_affinity),
+        ("loadBalancerClass", &spec.load_balancer_class),
+        ("ipFamilyPolicy", &spec.ip_family_policy),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            fields[name] = json!(value);
+        }
+    }
+    let lists = [
+        ("clusterIPs", &spec.cluster_ips),
+        ("loadBalancerSourceRanges", &spec.load_balancer_source_ranges),
+        ("externalIPs", &spec.external_ips),
+        ("ipFamilies", &spec.ip_families),
+    ];
+    for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        fields[name] = json!(list);
+    }
+    if let Some(first) = spec.cluster_ips.first() {
+        fields["clusterIP"] = json!(first);
+    }
+    if let Some(port) = spec.health_check_node_port {
+        fields["healthCheckNodePort"] = json!(port);
+    }
+}
+
+/// Who owns what is made for a gateway: it goes with it.
+pub(super) fn owner(facts: &GatewayFacts) -> Value {
+    json!({
+        "apiVersion": "weir.dev/v1",
+        "kind": "WeirGateway",
+        "name": facts.key.name,
+        "uid": facts.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+/// Whether a Service is the one that was made for this gateway.
+pub(super) fn is_ours(service: &Service, facts: &GatewayFacts) -> bool {
+    service.owner_references().iter().any(|owner| owner.uid == facts.uid)
+}
+
+/// Whether a Service is as it is desired.
+pub(super) fn is_as_desired(service: &Service, desired: &Value) -> bool {
+    let applied = service.annotations().get(APPLIED);
+    let labels = desired["metadata"]["labels"].as_object();
+    let has_label =
+        |(name, value): (&String, &Value)| service.labels().get(name).map(String::as_str) == value.as_str();
+    applied.map(String::as_str) == desired["metadata"]["annotations"][APPLIED].as_str()
+        && labels.is_some_and(|labels| labels.iter().all(has_label))
+}
+
+/// What a gateway's status says of its Service.
+pub(super) fn status(service: &Service) -> ServiceStatus {
+    let spec = &service.spec.clone().unwrap_or_default();
+    let port = |port: Option<i32>| port.filter(|port| *port > 0);
+    let ingress = service.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
+    let addresses = ingress.into_iter().flatten();
+    ServiceStatus {
+        name: service.name_any(),
+        type_: spec.type_.clone(),
+        cluster_ips: spec.cluster_ips.clone().unwrap_or_default(),
+        node_port: port(spec.ports.iter().flatten().find_map(|port| port.node_port)),
+        health_check_node_port: port(spec.health_check_node_port),
+        addresses: addresses.filter_map(|one| one.ip.clone().or_else(|| one.hostname.clone())).collect(),
+    }
+}
+
+/// Why the Service of a gateway cannot be made: another one has its name.
+pub(super) fn foreign(key: &GatewayKey, name: &str) -> String {
+    format!(
+        "there is a Service `{name}` in namespace {} that is not this gateway's; it is left alone: rename the \
+         gateway, or delete that Service",
+        key.namespace
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::translate;
+
+    fn facts(service: Value) -> GatewayFacts {
+        let object = json!({
+            "apiVersion": "weir.dev/v1", "kind": "WeirGateway",
+            "metadata": { "name": "foo", "namespace": "shop", "uid": "u" },
+            "spec": { "selector": "true", "service": service },
+        });
+        translate::gateway(&serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn it_has_no_selector_and_is_left_to_weir() {
+        let desired = desired(&facts(json!({})), "foo", 80, "http", "TCP");
+        assert_eq!(
+            desired["spec"],
+            json!({ "type": "NodePort", "ports":
+            [{ "name": "http", "port": 80, "protocol": "TCP" }] })
+        );
+        assert_eq!(desired["metadata"]["labels"][SERVICE_PROXY_LABEL], "weir");
+        assert_eq!(desired["metadata"]["ownerReferences"][0]["uid"], "u");
+    }
+
+    #[test]
+    fn what_is_asked_for_and_what_is_no_longer_are_differences() {
+        let facts =
+            facts(json!({ "type": "LoadBalancer", "nodePort": 30080, "externalTrafficPolicy": "Local" }));
+        let wanted = desired(&facts, "foo", 80, "http", "TCP");
+        let mut made: Service = serde_json::from_value(wanted.clone()).unwrap();
+        made.spec.as_mut().unwrap().cluster_ips = Some(vec!["10.96.0.7".to_owned()]);
+        assert!(is_as_desired(&made, &wanted) && is_ours(&made, &facts));
+        assert_eq!(status(&made).node_port, Some(30_080));
+        let other = GatewayFacts { service: ServiceSpec::default(), ..facts.clone() };
+        assert!(!is_as_desired(&made, &desired(&other, "foo", 80, "http", "TCP")));
+        assert!(!is_as_desired(&made, &desired(&facts, "foo", 81, "http", "TCP")));
+        made.metadata.labels.as_mut().unwrap().remove(SERVICE_PROXY_LABEL);
+        assert!(!is_as_desired(&made, &wanted), "somebody took the label away");
+    }
+}
