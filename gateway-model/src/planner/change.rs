@@ -7,7 +7,7 @@ use std::{
 
 use super::{Memory, Planner};
 use crate::{
-    discovery::{ChangeError, ConditionChange, Kept, KeptRoute},
+    discovery::{ChangeError, ConditionChange, Kept, KeptGateway, KeptRoute},
     gateway::{Gateway, Route},
     key::{GatewayKey, Protocol, RouteName},
     plan::l4::Frontends,
@@ -40,6 +40,20 @@ impl Planner {
         }
         self.asked = gateways;
         self.news.declared = true;
+    }
+
+    /// Says since when a gateway exists, seconds since 1970, where nothing is remembered of it yet; to be said before it
+    /// is declared.
+    pub fn introduce(&mut self, gateway: &GatewayKey, since: u64) {
+        let fresh = || KeptGateway { since, ..KeptGateway::default() };
+        self.resolved.kept.gateways.entry(gateway.clone()).or_insert_with(fresh);
+    }
+
+    /// Forgets a gateway that is not declared any more at once: one of its name that comes later is another.
+    pub fn forget(&mut self, gateway: &GatewayKey) {
+        if self.resolved.kept.gateways.remove(gateway).is_some() {
+            (self.news.declared, self.news.kept) = (true, true);
+        }
     }
 
     /// Sets all workloads, each of an identity of its own, in any order. Costs no more than comparing where they are

@@ -424,3 +424,23 @@ fn a_change_behind_a_chained_route_changes_the_gateways_in_front_of_it() {
     assert_eq!(part(&planner.plan().l4, "outer").ring4.members.len(), 2);
     assert!(Arc::ptr_eq(part(&before.l4, "b"), part(&planner.plan().l4, "b")));
 }
+
+#[test]
+fn a_gateway_that_was_forgotten_begins_anew() {
+    let mut planner = two_apps();
+    let key = GatewayKey::new("default", "a");
+    let route = RouteName("(1)".to_owned());
+    planner.set_weights(&key, &[(route.clone(), Weight::ZERO)], false, 1_000).unwrap();
+    let declared = planner.gateways.clone();
+    planner.set_gateways(declared[1..].to_vec());
+    planner.update(1_001);
+    assert!(planner.resolved().kept.gateways[&key].gone_since.is_some());
+    planner.forget(&key);
+    planner.update(1_002);
+    assert!(!planner.resolved().kept.gateways.contains_key(&key));
+    planner.introduce(&key, 7);
+    planner.set_gateways(declared);
+    planner.update(1_003);
+    let kept = &planner.resolved().kept.gateways[&key];
+    assert_eq!((kept.since, kept.routes[&route].weight), (7, Weight::FULL));
+}

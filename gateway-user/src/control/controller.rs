@@ -3,3 +3,4 @@
 
 mod service;
 mod slices;
+mod status;
