@@ -7,6 +7,7 @@ mod answer;
 mod control;
 mod desired;
 mod kernel;
+mod lead;
 mod life;
 mod logging;
 mod mark;
@@ -18,6 +19,8 @@ mod succession;
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+pub use lead::lead;
 
 use crate::{config::Config, dataplane};
 

@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run(*args),
+        Command::Controller(args) => app::lead(*args).map(|()| ExitCode::SUCCESS),
         Command::Uninstall { pin_dir } => {
             output::print(&app::uninstall(&pin_dir)?)?;
             Ok(ExitCode::SUCCESS)

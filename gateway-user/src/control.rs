@@ -1,5 +1,7 @@
 //! Kubernetes: what is watched, and what that means in the model's terms. Nothing here knows the kernel or the proxy.
 
 pub mod controller;
+pub mod lease;
 pub mod resource;
+pub mod table;
 pub mod translate;

@@ -122,12 +122,12 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
 
 /// An answer that says what went wrong.
 #[expect(clippy::needless_pass_by_value, reason = "takes errors and texts alike")]
-pub(super) fn error(status: StatusCode, what: impl ToString) -> Reply {
+pub fn error(status: StatusCode, what: impl ToString) -> Reply {
     json(status, &ErrorView { error: what.to_string() })
 }
 
 /// An answer of any kind.
-pub(super) fn with_body(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
+pub fn with_body(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

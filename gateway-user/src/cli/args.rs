@@ -30,6 +30,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent: load the programs, follow the files, serve until told to stop
     Run(Box<RunArgs>),
+    /// Run the controller in a Kubernetes cluster: of several one leads
+    Controller(Box<ControllerArgs>),
     /// Ask a running agent.
     #[command(flatten)]
     Ask(Ask),
@@ -186,6 +188,32 @@ pub struct RunArgs {
     /// Print the configuration that results from the arguments, and exit
     #[arg(long)]
     pub print_config: bool,
+}
+
+/// Arguments of `weir controller`.
+#[derive(Args, Debug)]
+pub struct ControllerArgs {
+    /// Weir's own namespace, in which the lease is
+    #[arg(short, long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "weir-system")]
+    pub namespace: String,
+    /// Name of the lease by which one of several controllers leads
+    #[arg(long, value_name = "NAME", default_value = "weir-controller")]
+    pub lease: String,
+    /// What tells this controller from others [default: the host's name and the process id]
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub identity: Option<String>,
+    /// For how long a route without workload keeps its settings
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
+    pub route_ttl: Duration,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9192", value_parser = parse_socket)]
+    pub metrics: SocketAddr,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or directives such as `weir=debug`
+    #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
 }
 
 const DEFAULT_ADMIN: &str = "unix:/run/weir/admin.sock";
