@@ -11,6 +11,7 @@ pub mod names;
 pub mod refusals;
 pub mod settings;
 pub mod slot;
+pub mod socket;
 pub mod stats;
 
 /// Version of the map layouts; maps are pinned under `<pin-dir>/v<ABI_VERSION>/`.

@@ -11,4 +11,5 @@ pub mod checksum;
 pub mod hash;
 pub mod limits;
 pub mod packet;
+pub mod pick;
 pub mod verdict;

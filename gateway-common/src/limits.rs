@@ -22,3 +22,5 @@ pub const CANDIDATES: u32 = 4;
 pub const UDP_IDLE_SECONDS: u32 = 180;
 /// Seconds for which an unfinished handshake keeps its claim on a client port.
 pub const EMBRYO_SECONDS: u32 = 10;
+/// Nodes of all trees of picks together: room for every endpoint in two trees, and for the trees that these replace.
+pub const PICK_NODES: usize = 131_072;

@@ -50,6 +50,8 @@ pub mod flags {
     /// Set before the first slot says AGENT, cleared after the last slot that says so has settled. It does
     /// not decide anything in the packet path: slots do.
     pub const AGENT_LISTENS: u32 = 1;
+    /// All connections of a client go to one endpoint: ports are no part of the flow hash.
+    pub const BY_CLIENT: u32 = 2;
 }
 
 const _: () = assert!(size_of::<FrontendKey4>() == 8);
