@@ -119,3 +119,18 @@ pub unsafe fn add_whole(counter: *mut u64, amount: u64) {
         asm!("lock *(u64 *)({p} + 0) += {v}", p = in(reg) counter, v = in(reg) amount, options(nostack));
     }
 }
+
+/// Counts up by one; returns the number before. No two callers, on any CPU, get the same one.
+///
+/// # Safety
+/// `counter` is an aligned entry of a map.
+#[inline(always)]
+pub unsafe fn take_number(counter: *mut u64) -> u64 {
+    let mut number = 1;
+    // SAFETY: as above.
+    unsafe {
+        asm!("{v} = atomic_fetch_add((u64 *)({p} + 0), {v})", p = in(reg) counter, v = inout(reg) number,
+            options(nostack));
+    }
+    number
+}

@@ -29,6 +29,7 @@ mod raw;
 mod refuse;
 mod reply;
 mod rewrite;
+mod socket;
 mod udp_flow;
 mod upstream;
 mod visit;
@@ -36,8 +37,8 @@ mod visit;
 use aya_ebpf::{
     bindings::xdp_action,
     helpers::generated::bpf_redirect,
-    macros::{cgroup_skb, classifier, sk_lookup, xdp},
-    programs::{SkBuffContext, SkLookupContext, TcContext, XdpContext},
+    macros::{cgroup_skb, cgroup_sock_addr, classifier, sk_lookup, xdp},
+    programs::{SkBuffContext, SkLookupContext, SockAddrContext, TcContext, XdpContext},
 };
 use gateway_common::verdict::{Action, Verdict};
 
@@ -107,6 +108,62 @@ fn weir_cg_egress(context: SkBuffContext) -> i32 {
 fn weir_cg_ingress(context: SkBuffContext) -> i32 {
     upstream::received(&context);
     1
+}
+
+/// A connection to a frontend goes to an endpoint.
+#[cgroup_sock_addr(connect4)]
+#[inline(always)]
+fn weir_connect4(context: SockAddrContext) -> i32 {
+    socket::connect4(&context)
+}
+
+/// The same for IPv6 sockets.
+#[cgroup_sock_addr(connect6)]
+#[inline(always)]
+fn weir_connect6(context: SockAddrContext) -> i32 {
+    socket::connect6(&context)
+}
+
+/// So does a datagram of a socket that is not connected.
+#[cgroup_sock_addr(sendmsg4)]
+#[inline(always)]
+fn weir_sendmsg4(context: SockAddrContext) -> i32 {
+    socket::send4(&context)
+}
+
+/// The same for IPv6 sockets.
+#[cgroup_sock_addr(sendmsg6)]
+#[inline(always)]
+fn weir_sendmsg6(context: SockAddrContext) -> i32 {
+    socket::send6(&context)
+}
+
+/// An endpoint's datagram shows the frontend that was asked.
+#[cgroup_sock_addr(recvmsg4)]
+#[inline(always)]
+fn weir_recvmsg4(context: SockAddrContext) -> i32 {
+    socket::receive4(&context)
+}
+
+/// The same for IPv6 sockets.
+#[cgroup_sock_addr(recvmsg6)]
+#[inline(always)]
+fn weir_recvmsg6(context: SockAddrContext) -> i32 {
+    socket::receive6(&context)
+}
+
+/// A connection to an endpoint shows the frontend.
+#[cgroup_sock_addr(getpeername4)]
+#[inline(always)]
+fn weir_getpeername4(context: SockAddrContext) -> i32 {
+    socket::name_peer4(&context)
+}
+
+/// The same for IPv6 sockets.
+#[cgroup_sock_addr(getpeername6)]
+#[inline(always)]
+fn weir_getpeername6(context: SockAddrContext) -> i32 {
+    socket::name_peer6(&context)
 }
 
 #[cfg(not(test))]
