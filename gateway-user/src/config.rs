@@ -37,6 +37,8 @@ pub struct Config {
     pub metrics: SocketAddr,
     /// cgroup of the agent's own; `None` stands for `weir` under the cgroup2 root.
     pub cgroup: Option<PathBuf>,
+    /// cgroup whose processes' sockets are served; `None`: none's.
+    pub services_cgroup: Option<PathBuf>,
     /// Namespace of what names none.
     pub namespace: String,
     /// How long requests in flight may take once the agent is told to stop.
@@ -117,6 +119,10 @@ impl TryFrom<RunArgs> for Config {
                 .transpose()?,
             metrics: args.metrics,
             cgroup: args.cgroup.map(|path| absolute_path("--cgroup", path)).transpose()?,
+            services_cgroup: args
+                .services_cgroup
+                .map(|path| absolute_path("--services-cgroup", path))
+                .transpose()?,
             namespace: namespace(args.namespace)?,
             drain_timeout: args.drain_timeout,
             log_format: args.log_format,

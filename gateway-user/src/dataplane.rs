@@ -19,6 +19,7 @@ mod netlink;
 mod network;
 pub mod object;
 mod options;
+mod picks;
 mod reach;
 pub mod report;
 mod ring;
@@ -64,6 +65,7 @@ use load::{Pins, Programs};
 use maps::Maps;
 use mark::Marker;
 use netlink::{Netlink, Watch};
+use picks::Picks;
 use reach::ReachCache;
 use scan::{Judge, Scan};
 use shadow::Shadow;
@@ -110,6 +112,8 @@ pub struct Dataplane {
     watch: Watch,
     reach: ReachCache,
     shadow: Shadow,
+    /// Where this node's own sockets are served.
+    picks: Option<Picks>,
     settings: Settings,
     marker: Arc<Marker>,
     /// The last plan that was written; `None` until the first: what is adopted stays as it is.
@@ -158,6 +162,7 @@ impl Dataplane {
             maps: &self.maps,
             pins: &self.pins,
             shadow: &mut self.shadow,
+            picks: self.picks.as_mut(),
             ring_flags: self.ring_flags,
             now,
             scan: self.scans,

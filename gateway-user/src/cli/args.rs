@@ -173,6 +173,10 @@ pub struct RunArgs {
     /// cgroup of the agent's own, in which packets to endpoints are counted [default: weir under the cgroup2 root]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
+    /// cgroup2 folder whose processes, and those of the cgroups below, reach gateways by connect(2): the root stands
+    /// for every process of this machine
+    #[arg(long, value_name = "PATH")]
+    pub services_cgroup: Option<PathBuf>,
     /// Namespace of artifacts and workloads that name none
     #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,

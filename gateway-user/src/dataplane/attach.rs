@@ -3,6 +3,7 @@
 //! Links are pinned, so that they outlive the agent; a new agent updates the program behind each link, which
 //! misses no packet. A foreign XDP program is never replaced: the uplink then gets the tcx build, and says why.
 
+mod sockets;
 mod target;
 
 use std::{
@@ -87,6 +88,7 @@ impl Links {
         netlink: &mut Netlink,
         interfaces: &[String],
         cgroup: Option<&Path>,
+        services: Option<&Path>,
     ) -> Result<Self, Error> {
         let namespace = open_namespace()?;
         forget_other_namespace(pins, namespace.1)?;
@@ -108,6 +110,10 @@ impl Links {
         let mut uplinks = Vec::new();
         for (name, index) in found {
             uplinks.push(Uplink::attach(pins, programs, name, index)?);
+        }
+        match services {
+            Some(root) => fixed.extend(sockets::attach(pins, &programs.sockets, root)?),
+            None => sockets::detach(pins)?,
         }
         forget_other_interfaces(pins, interfaces)?;
         Ok(Self { uplinks, _fixed: fixed })
@@ -268,6 +274,7 @@ fn forget_other_interfaces(pins: &Pins, interfaces: &[String]) -> Result<(), Err
     let kept = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         [LOOKUP, CGROUP_IN, CGROUP_OUT].contains(&&*name)
+            || sockets::is_pin(&name)
             || interfaces.iter().any(|interface| {
                 ["xdp", "tcx-in", "tcx-out"].iter().any(|hook| pin_name(hook, interface) == name)
             })

@@ -21,6 +21,7 @@ use super::{
     error::Error,
     mark::{MarkTable, RouteMarks},
     names,
+    picks::Shares,
     reach::Reach,
     shadow::{Family, RingKey, Shadow, address_bytes},
 };
@@ -99,6 +100,11 @@ impl DesiredRing {
                 self.members.get(member as usize).copied().unwrap_or(REFUSE)
             }
         }
+    }
+
+    /// What the slots are to say, for the hooks that pick without them.
+    pub(super) fn shares(&self) -> Shares {
+        Shares { members: self.members.clone(), slots: self.slots.clone() }
     }
 
     /// Whether every slot is the agent's.

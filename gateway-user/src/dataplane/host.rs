@@ -118,6 +118,22 @@ pub(super) fn enter_cgroup(path: &Path) -> Result<(), Error> {
     fs::write(path.join("cgroup.procs"), "0").map_err(failed)
 }
 
+/// Fails where `path` is no cgroup2.
+pub(super) fn check_cgroup2(path: &Path) -> Result<(), Error> {
+    let source = match statfs(path) {
+        Ok(stat) if stat.f_type == CGROUP2_MAGIC => return Ok(()),
+        Ok(_) => io::Error::other("not on a cgroup2 file system"),
+        Err(error) => error.into(),
+    };
+    Err(Error::Cgroup { path: path.to_owned(), source })
+}
+
+/// Id of the cgroup, as programs know it.
+pub(super) fn cgroup_id(path: &Path) -> Result<u64, Error> {
+    let metadata = fs::metadata(path).map_err(|source| Error::Cgroup { path: path.to_owned(), source })?;
+    Ok(metadata.ino())
+}
+
 /// The folder of the cgroup with this id (its inode number), at most `depth` folders below `root`.
 pub(super) fn find_cgroup(root: &Path, id: u64, depth: u32) -> Option<PathBuf> {
     if fs::metadata(root).is_ok_and(|metadata| metadata.ino() == id) {

@@ -8,11 +8,15 @@ use std::{
 
 use aya::{
     EbpfLoader,
-    programs::{CgroupSkb, Program, ProgramError, ProgramFd, SchedClassifier, SkLookup, Xdp},
+    programs::{CgroupSkb, CgroupSockAddr, Program, ProgramError, ProgramFd, SchedClassifier, SkLookup, Xdp},
 };
 use gateway_common::abi::ABI_VERSION;
 
-use super::{error::Error, object::OBJECT, sys};
+use super::{
+    error::Error,
+    object::OBJECT,
+    sys::{self, link::AttachType},
+};
 
 /// Global data and scratch memory, by the beginnings of their names; not pinned: each load has its own.
 const UNPINNED: [&str; 4] = [".rodata", ".data", ".bss", "VISIT"];
@@ -56,7 +60,30 @@ pub(super) struct Programs {
     pub(super) lookup: OwnedFd,
     pub(super) cgroup_in: OwnedFd,
     pub(super) cgroup_out: OwnedFd,
+    /// For the sockets of the node's processes.
+    pub(super) sockets: Vec<SocketProgram>,
 }
+
+/// A hook on sockets.
+#[derive(Debug)]
+pub(super) struct SocketProgram {
+    pub(super) attach: AttachType,
+    /// Of its link.
+    pub(super) pin: &'static str,
+    pub(super) program: OwnedFd,
+}
+
+/// The hooks on sockets: where, the pin of the link, the program. What shows frontends comes before what hides them.
+pub(super) const SOCKET_HOOKS: [(AttachType, &str, &str); 8] = [
+    (AttachType::GetPeerName4, "getpeername4", "weir_getpeername4"),
+    (AttachType::GetPeerName6, "getpeername6", "weir_getpeername6"),
+    (AttachType::RecvMsg4, "recvmsg4", "weir_recvmsg4"),
+    (AttachType::RecvMsg6, "recvmsg6", "weir_recvmsg6"),
+    (AttachType::SendMsg4, "sendmsg4", "weir_sendmsg4"),
+    (AttachType::SendMsg6, "sendmsg6", "weir_sendmsg6"),
+    (AttachType::Connect4, "connect4", "weir_connect4"),
+    (AttachType::Connect6, "connect6", "weir_connect6"),
+];
 
 /// Loads the object over the pins. Returns the flags that rings are made with as well.
 pub(super) fn load(pins: &Pins) -> Result<(Programs, u32), Error> {
@@ -76,6 +103,13 @@ pub(super) fn load(pins: &Pins) -> Result<(Programs, u32), Error> {
         lookup: program(&mut ebpf, "weir_sk_lookup", SkLookup::load, SkLookup::fd)?,
         cgroup_in: program(&mut ebpf, "weir_cg_ingress", CgroupSkb::load, CgroupSkb::fd)?,
         cgroup_out: program(&mut ebpf, "weir_cg_egress", CgroupSkb::load, CgroupSkb::fd)?,
+        sockets: SOCKET_HOOKS
+            .into_iter()
+            .map(|(attach, pin, name)| {
+                let program = program(&mut ebpf, name, CgroupSockAddr::load, CgroupSockAddr::fd)?;
+                Ok(SocketProgram { attach, pin, program })
+            })
+            .collect::<Result<_, Error>>()?,
     };
     Ok((programs, flags))
 }

@@ -48,6 +48,8 @@ pub(super) struct Maps {
     /// Keys and values are descriptors of sockets on writing.
     pub(super) agent_sockets: AgentSockets,
     pub(super) upstream_mark: Table<u32, UpstreamMark>,
+    /// Id of the agent's own cgroup.
+    pub(super) agent_cgroup: Table<u32, u64>,
 }
 
 /// `AGENT_SOCKETS`: a socket map's values may be 4 or 8 bytes wide.
@@ -77,6 +79,7 @@ impl Maps {
             verdict_stats: open(folder, "VERDICT_STATS")?,
             agent_sockets: AgentSockets::open(folder)?,
             upstream_mark: open(folder, "UPSTREAM_MARK")?,
+            agent_cgroup: open(folder, "AGENT_CGROUP")?,
         })
     }
 }

@@ -14,6 +14,9 @@ pub struct Options {
     /// cgroup2 folder that this process is moved into, so that its upstream packets are counted; `None`: they
     /// are not.
     pub cgroup: Option<PathBuf>,
+    /// Root of the node's cgroup2 tree, whose processes' sockets reach frontends at once, wherever the endpoints are;
+    /// `None`: their packets are met on uplinks only.
+    pub services_cgroup: Option<PathBuf>,
     /// How long a changed slot keeps live connections at its previous backend.
     pub drain_window: Duration,
     /// When entries of flow tables are removed.
@@ -35,6 +38,7 @@ impl Options {
             pin_dir: pin_dir.into(),
             interfaces,
             cgroup: None,
+            services_cgroup: None,
             drain_window: Duration::from_secs(8_000),
             idle: IdleTimes::default(),
             scan_interval: Duration::from_secs(5),

@@ -2,7 +2,7 @@
 
 use aya::{
     Ebpf, EbpfError,
-    programs::{CgroupSkb, ProgramError, ProgramInfo, SchedClassifier, SkLookup, Xdp},
+    programs::{CgroupSkb, CgroupSockAddr, ProgramError, ProgramInfo, SchedClassifier, SkLookup, Xdp},
 };
 
 use super::object::OBJECT;
@@ -62,6 +62,8 @@ fn load(program: &mut aya::programs::Program) -> Result<ProgramInfo, ProgramErro
         classifier.load()?;
     } else if let Ok(lookup) = <&mut SkLookup>::try_from(&mut *program) {
         lookup.load()?;
+    } else if let Ok(socket) = <&mut CgroupSockAddr>::try_from(&mut *program) {
+        socket.load()?;
     } else {
         <&mut CgroupSkb>::try_from(&mut *program)?.load()?;
     }
@@ -81,8 +83,16 @@ mod tests {
             [
                 "weir_cg_egress",
                 "weir_cg_ingress",
+                "weir_connect4",
+                "weir_connect6",
                 "weir_egress",
+                "weir_getpeername4",
+                "weir_getpeername6",
                 "weir_ingress",
+                "weir_recvmsg4",
+                "weir_recvmsg6",
+                "weir_sendmsg4",
+                "weir_sendmsg6",
                 "weir_sk_lookup",
                 "weir_xdp"
             ]

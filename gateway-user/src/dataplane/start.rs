@@ -13,6 +13,7 @@ use super::{
     mark::Marker,
     monotonic,
     netlink::{Netlink, Watch},
+    picks::Picks,
     reach::ReachCache,
     shadow::Shadow,
 };
@@ -62,8 +63,18 @@ impl Loaded {
         let settings = start_settings(&maps, &options, monotonic())?;
         let now = settings.now;
         let shadow = Shadow::adopt(&maps, &pins, now)?;
-        let links =
-            Links::open(&pins, &programs, &mut netlink, &options.interfaces, options.cgroup.as_deref())?;
+        let rings = shadow.rings.values().map(|ring| ring.index).collect();
+        let picks = options.services_cgroup.is_some().then(|| Picks::open(&pins.maps, &rings)).transpose()?;
+        let agent = options.cgroup.as_deref().map(host::cgroup_id).transpose()?.unwrap_or(0);
+        maps.agent_cgroup.set(&0, &agent).map_err(Error::map("AGENT_CGROUP", "write"))?;
+        let links = Links::open(
+            &pins,
+            &programs,
+            &mut netlink,
+            &options.interfaces,
+            options.cgroup.as_deref(),
+            options.services_cgroup.as_deref(),
+        )?;
         let mut reach = ReachCache::default();
         reach.renew(&mut netlink, links.indices().collect())?;
         Ok(Dataplane {
@@ -78,6 +89,7 @@ impl Loaded {
             watch,
             reach,
             shadow,
+            picks,
             settings,
             plan: None,
             desired: Desired::default(),

@@ -16,6 +16,7 @@ use super::{
     error::Error,
     load::Pins,
     maps::Maps,
+    picks::Picks,
     ring::Ring,
     shadow::{RingKey, Shadow, put_frontend},
     slot,
@@ -34,6 +35,8 @@ pub(super) struct Writer<'a> {
     pub(super) maps: &'a Maps,
     pub(super) pins: &'a Pins,
     pub(super) shadow: &'a mut Shadow,
+    /// Where this node's own sockets are served.
+    pub(super) picks: Option<&'a mut Picks>,
     /// Flags of new rings.
     pub(super) ring_flags: u32,
     /// Second of the data plane's clock.
@@ -50,6 +53,7 @@ impl Writer<'_> {
         self.backends(desired, touched)?;
         self.listening_frontends(desired, touched)?;
         self.rings(desired, touched)?;
+        self.picks(desired, touched)?;
         self.frontends(desired, touched)?;
         self.remove_frontends(desired, touched)?;
         self.remove_rings(desired, touched)?;
@@ -150,6 +154,18 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Sockets of this node pick by trees of the rings' shares.
+    fn picks(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        let Some(picks) = &mut self.picks else { return Ok(()) };
+        let route_of = |id| desired.backends.get(&id).map_or(0, |backend| backend.route);
+        for (key, want) in wanted(&touched.rings, &desired.rings) {
+            if let Some(ring) = self.shadow.rings.get(key) {
+                picks.set(ring.index, want.shares(), route_of, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
     fn frontends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
         for (frontend, key) in wanted(&touched.frontends, &desired.frontends) {
             if let Some(value) = frontend_value(self.shadow, *key) {
@@ -183,6 +199,9 @@ impl Writer<'_> {
     fn remove_rings(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
         for key in unwanted(&touched.rings, &desired.rings) {
             if let Some(ring) = self.shadow.rings.remove(&key) {
+                if let Some(picks) = &mut self.picks {
+                    picks.remove(ring.index, self.now);
+                }
                 self.shadow.ring_ids.retire(ring.index, self.scan);
                 Ring::remove(self.pins, self.maps, ring.index)?;
             }

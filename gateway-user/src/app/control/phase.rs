@@ -52,6 +52,7 @@ pub(in crate::app) async fn load(config: &Config) -> anyhow::Result<Loaded> {
         None => dataplane::ensure_cgroup2().context("--cgroup")?.join("weir"),
     };
     options.cgroup = Some(cgroup);
+    options.services_cgroup.clone_from(&config.services_cgroup);
     Ok(task::spawn_blocking(|| Loaded::load(options)).await.context("loading the programs")??)
 }
 

@@ -66,6 +66,10 @@ fn hook_name(attach: AttachType) -> &'static str {
     match attach {
         AttachType::CgroupIngress => "cgroup ingress",
         AttachType::CgroupEgress => "cgroup egress",
+        AttachType::Connect4 | AttachType::Connect6 => "connect",
+        AttachType::SendMsg4 | AttachType::SendMsg6 => "sendmsg",
+        AttachType::RecvMsg4 | AttachType::RecvMsg6 => "recvmsg",
+        AttachType::GetPeerName4 | AttachType::GetPeerName6 => "getpeername",
         AttachType::SkLookup => "sk_lookup",
         AttachType::Xdp => "XDP",
         AttachType::TcxIngress => "tcx ingress",

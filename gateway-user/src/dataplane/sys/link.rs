@@ -16,6 +16,22 @@ pub(in super::super) enum AttachType {
     CgroupIngress = 0,
     /// Packets out of a cgroup.
     CgroupEgress = 1,
+    /// connect(2) of IPv4 sockets in a cgroup.
+    Connect4 = 10,
+    /// connect(2) of IPv6 sockets in a cgroup.
+    Connect6 = 11,
+    /// sendmsg(2) over IPv4 of sockets in a cgroup that are not connected.
+    SendMsg4 = 14,
+    /// sendmsg(2) over IPv6 of sockets in a cgroup that are not connected.
+    SendMsg6 = 15,
+    /// recvmsg(2) of IPv4 sockets in a cgroup.
+    RecvMsg4 = 19,
+    /// recvmsg(2) of IPv6 sockets in a cgroup.
+    RecvMsg6 = 20,
+    /// getpeername(2) of IPv4 sockets in a cgroup.
+    GetPeerName4 = 29,
+    /// getpeername(2) of IPv6 sockets in a cgroup.
+    GetPeerName6 = 30,
     /// Socket lookup of a network namespace.
     SkLookup = 36,
     /// XDP of an interface.
@@ -24,6 +40,25 @@ pub(in super::super) enum AttachType {
     TcxIngress = 46,
     /// tcx egress of an interface.
     TcxEgress = 47,
+}
+
+impl AttachType {
+    /// Whether it is a cgroup that programs are attached to.
+    fn is_of_cgroup(self) -> bool {
+        match self {
+            Self::CgroupIngress
+            | Self::CgroupEgress
+            | Self::Connect4
+            | Self::Connect6
+            | Self::SendMsg4
+            | Self::SendMsg6
+            | Self::RecvMsg4
+            | Self::RecvMsg6
+            | Self::GetPeerName4
+            | Self::GetPeerName6 => true,
+            Self::SkLookup | Self::Xdp | Self::TcxIngress | Self::TcxEgress => false,
+        }
+    }
 }
 
 /// `XDP_FLAGS_DRV_MODE`: the driver runs the program, or the call fails.
@@ -38,10 +73,13 @@ pub(in super::super) fn create(
     target: u32,
     attach: AttachType,
 ) -> io::Result<OwnedFd> {
-    let flags = match attach {
-        AttachType::Xdp => XDP_NATIVE,
-        AttachType::TcxIngress | AttachType::TcxEgress => BEFORE,
-        AttachType::CgroupIngress | AttachType::CgroupEgress | AttachType::SkLookup => 0,
+    let flags = if attach == AttachType::Xdp {
+        XDP_NATIVE
+    } else if matches!(attach, AttachType::TcxIngress | AttachType::TcxEgress) {
+        BEFORE
+    } else {
+        // On a cgroup a program runs beside those of others, and of the cgroups above and below.
+        0
     };
     let mut attr = attr::LinkCreate {
         prog_fd: program.as_raw_fd().cast_unsigned(),
@@ -92,9 +130,6 @@ impl LinkInfo {
     /// gone.
     pub(in super::super) fn target_id(&self, attach: AttachType) -> u64 {
         let low = u64::from(self.target);
-        match attach {
-            AttachType::CgroupIngress | AttachType::CgroupEgress => low | u64::from(self.target_high) << 32,
-            AttachType::SkLookup | AttachType::Xdp | AttachType::TcxIngress | AttachType::TcxEgress => low,
-        }
+        if attach.is_of_cgroup() { low | u64::from(self.target_high) << 32 } else { low }
     }
 }
