@@ -37,6 +37,8 @@ pub struct Agent {
     child: Option<Child>,
     log: PathBuf,
     admin: String,
+    /// Its control group.
+    cgroup: Option<PathBuf>,
 }
 
 impl Agent {
@@ -51,6 +53,7 @@ impl Agent {
             arguments: Vec::new(),
             admin: format!("unix:{}", dir.join("admin.sock").display()),
             child: None,
+            cgroup: cgroup_root().map(|root| root.join(lab.name().as_str())),
             dir,
         };
         for client in &lab.clients {
@@ -66,6 +69,17 @@ impl Agent {
     pub fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
+    }
+
+    /// Lets it serve the sockets of all processes of the lab's node, itself one of them.
+    ///
+    /// # Errors
+    /// Where there is no cgroup2.
+    pub fn with_services(mut self, lab: &Lab) -> Result<Self> {
+        let root = lab.cgroup()?;
+        self.arguments.extend(["--services-cgroup".to_owned(), root.display().to_string()]);
+        self.cgroup = Some(root.join("agent"));
+        Ok(self)
     }
 
     /// Lets it listen for operators on `address` instead of a unix socket in the lab's folder.
@@ -127,8 +141,8 @@ impl Agent {
             .args(["--admin", &self.admin])
             .args(["--metrics", &METRICS.to_string()])
             .args(&self.arguments);
-        if let Some(root) = cgroup_root() {
-            command.args(["--cgroup".as_ref(), root.join(self.name.as_str()).as_os_str()]);
+        if let Some(cgroup) = &self.cgroup {
+            command.args(["--cgroup".as_ref(), cgroup.as_os_str()]);
         }
         Ok(command)
     }

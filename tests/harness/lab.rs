@@ -219,6 +219,17 @@ impl Lab {
         self.name.run_dir()
     }
 
+    /// The root of the node's control groups.
+    ///
+    /// # Errors
+    /// Where no cgroup2 is mounted, or it cannot be made.
+    pub fn cgroup(&self) -> Result<PathBuf> {
+        let root = teardown::cgroup_root().context("cgroup2 is mounted nowhere")?;
+        let path = root.join(self.name.as_str());
+        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(path)
+    }
+
     /// Where `port` of the node is reached from the first client, over IPv4.
     pub fn node4(&self, port: u16) -> SocketAddr {
         SocketAddr::new(Ipv4Addr::new(192, 168, 0, 1).into(), port)

@@ -33,6 +33,9 @@ rm -rf "/run/$1" "/sys/fs/bpf/$1"
 if [ -n "$2" ]; then
     for try in 1 2 3 4 5 6 7 8 9 10; do
         [ -d "$2" ] || break
+        for inner in "$2"/*/; do
+            [ ! -d "$inner" ] || rmdir "$inner" 2>/dev/null
+        done
         rmdir "$2" 2>/dev/null || sleep 0.1
     done
 fi

@@ -6,6 +6,7 @@ mod agent;
 mod attach;
 mod bulk;
 mod counters;
+mod eastwest;
 mod held;
 mod l7;
 mod node;

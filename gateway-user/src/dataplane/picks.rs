@@ -48,7 +48,6 @@ pub(super) struct Picks {
 #[derive(Debug, Default)]
 struct Written {
     nodes: Vec<u32>,
-    generation: u32,
     /// `None`: an earlier agent wrote it.
     shares: Option<Shares>,
 }
@@ -64,12 +63,12 @@ impl Picks {
             trees: HashMap::new(),
         };
         for ring in 0..picks.roots.len() as u32 {
-            let Pick { root, generation } = picks.root(ring);
+            let root = picks.root(ring).root;
             if root != place::NONE && !rings.contains(&ring) {
-                picks.set_root(ring, Pick { root: place::NONE, generation: generation.wrapping_add(1) });
+                picks.set_root(ring, place::NONE);
             } else if root != place::NONE {
                 let nodes = picks.nodes.of_tree(root);
-                picks.trees.insert(ring, Written { nodes, generation, shares: None });
+                picks.trees.insert(ring, Written { nodes, shares: None });
             }
         }
         let used = picks.trees.values().flat_map(|tree| &tree.nodes).copied().collect();
@@ -98,17 +97,16 @@ impl Picks {
         let tree = Tree::new(&shares.leaves(route_of));
         let (root, nodes) = self.nodes.write(&tree, now)?;
         let old = self.trees.remove(&ring).unwrap_or_default();
-        let generation = old.generation.wrapping_add(1);
-        self.set_root(ring, Pick { root, generation });
+        self.set_root(ring, root);
         self.nodes.free(old.nodes, now);
-        self.trees.insert(ring, Written { nodes, generation, shares: Some(shares) });
+        self.trees.insert(ring, Written { nodes, shares: Some(shares) });
         Ok(())
     }
 
     /// Takes away the tree of a ring that is to be no more.
     pub(super) fn remove(&mut self, ring: u32, now: u32) {
         if let Some(old) = self.trees.remove(&ring) {
-            self.set_root(ring, Pick { root: place::NONE, generation: old.generation.wrapping_add(1) });
+            self.set_root(ring, place::NONE);
             self.nodes.free(old.nodes, now);
         }
     }
@@ -118,7 +116,8 @@ impl Picks {
         Pick { root, generation }
     }
 
-    fn set_root(&self, ring: u32, Pick { root, generation }: Pick) {
+    fn set_root(&self, ring: u32, root: u32) {
+        let generation = self.root(ring).generation.wrapping_add(1);
         self.roots.store(ring as usize, [root, generation]);
     }
 }

@@ -1,0 +1,183 @@
+//! Sockets of the node's own processes, in pods or not: served where they connect.
+
+use std::net::{IpAddr, SocketAddr};
+
+use gateway_model::key::Protocol;
+use gateway_tests::{Lab, LabPlan, Process, Said, pod::Server};
+
+use crate::{
+    node::Node,
+    plan::{POD_PORT, PORT, Shop},
+};
+
+/// Pod 0 asks, the others serve: two of 1.0.3, one of 2.0.1.
+struct East {
+    client: Process,
+    node: Node,
+    shop: Shop,
+    servers: Vec<Server>,
+    lab: Lab,
+}
+
+impl East {
+    fn open(tag: &str, protocol: Protocol) -> Self {
+        let lab = LabPlan::new(tag).pods(4).build().unwrap();
+        let serve = |(pod, version)| match protocol {
+            Protocol::Tcp => gateway_tests::lab::Pod::serve_tcp(pod, POD_PORT, version).unwrap(),
+            Protocol::Udp => gateway_tests::lab::Pod::serve_udp(pod, POD_PORT, version).unwrap(),
+        };
+        let servers = lab.pods[1..].iter().zip(["1.0.3", "1.0.3", "2.0.1"]).map(serve).collect();
+        let root = lab.cgroup().unwrap();
+        let mut node = Node::open_with(&lab, |options| weir::dataplane::Options {
+            services_cgroup: Some(root),
+            ..options
+        });
+        let shop = virtual_addresses().iter().fold(Shop::new(&lab, protocol), |shop, to| shop.also_on(*to));
+        let shop = shop.route("1.0.3", 90, &lab.pods[1..3]).route("2.0.1", 10, &lab.pods[3..]);
+        node.apply(&shop);
+        let client = process(&lab, "pod0");
+        Self { client, node, shop, servers, lab }
+    }
+
+    /// Node addresses, addresses that nobody has, and IPv4 as IPv6 sockets name it.
+    fn frontends(&self) -> Vec<SocketAddr> {
+        let mut all = vec![self.lab.node4(PORT), self.lab.node6(PORT)];
+        all.extend(virtual_addresses());
+        let mapped = all.iter().filter_map(|to| match to.ip() {
+            IpAddr::V4(address) => Some(SocketAddr::new(address.to_ipv6_mapped().into(), to.port())),
+            IpAddr::V6(_) => None,
+        });
+        let mapped: Vec<_> = mapped.collect();
+        all.extend(mapped);
+        all
+    }
+}
+
+fn virtual_addresses() -> [SocketAddr; 2] {
+    [format!("10.99.0.1:{PORT}").parse().unwrap(), format!("[fd00:99::1]:{PORT}").parse().unwrap()]
+}
+
+/// A process in the first pod, whose control group is called `cgroup`.
+fn process(lab: &Lab, cgroup: &str) -> Process {
+    Process::start(env!("CARGO_BIN_EXE_weir-sockets"), lab, &lab.pods[0].netns, cgroup).unwrap()
+}
+
+/// All were answered, 90 to 10 give or take one in a hundred, and the frontend was shown.
+#[track_caller]
+fn assert_served(said: &Said, to: SocketAddr, count: u64) {
+    assert_eq!(said.errors, Default::default(), "{to}");
+    assert_eq!(said.answered(), count, "{to}");
+    let exact = count / 10;
+    assert!(said.version("2.0.1").abs_diff(exact) <= count / 100, "{to}: {said:?}");
+    assert_eq!(said.peers.keys().collect::<Vec<_>>(), [&to.to_string()], "the frontend is what is shown");
+}
+
+#[test]
+fn connections_of_a_pod_split_exactly_and_show_the_frontend() {
+    let mut east = East::open("eastsplit", Protocol::Tcp);
+    let mut made = 0;
+    for to in east.frontends() {
+        for count in [100, 1_000] {
+            assert_served(&east.client.tcp(to, count).unwrap(), to, count as u64);
+            made += count as u64;
+        }
+    }
+    let stats = east.node.stats();
+    let counted: u64 = stats.routes.iter().map(|route| route.traffic.new_flows).sum();
+    assert_eq!(counted, made, "every connection is counted once");
+    assert_eq!(east.servers.iter().map(Server::served).sum::<u64>(), made);
+}
+
+#[test]
+fn one_percent_of_a_hundred_connections_is_one() {
+    let mut east = East::open("eastone", Protocol::Tcp);
+    let shop = east.shop.weights(&[99, 1]);
+    east.node.apply(&shop);
+    for to in [east.lab.node4(PORT), east.lab.node6(PORT)] {
+        for _ in 0..5 {
+            let few = east.client.tcp(to, 100).unwrap().version("2.0.1");
+            // 1 % is 40.96 slots of 4,096: 40 or 41.
+            assert!(few <= 1 + 1, "{few} of 100");
+        }
+    }
+}
+
+#[test]
+fn connected_and_other_udp_sockets_split_exactly_and_show_the_frontend() {
+    let east = East::open("eastudp", Protocol::Udp);
+    for to in east.frontends() {
+        assert_served(&east.client.udp(to, 1_000).unwrap(), to, 1_000);
+        assert_served(&east.client.datagrams(to, 1_000).unwrap(), to, 1_000);
+    }
+}
+
+#[test]
+fn a_udp_socket_keeps_its_endpoint_while_that_lives() {
+    let mut east = East::open("eaststay", Protocol::Udp);
+    for to in [east.lab.node4(PORT), east.lab.node6(PORT)] {
+        let first = east.client.one_socket(to, 50).unwrap();
+        assert_eq!((first.pods.len(), first.answered()), (1, 50), "{first:?}");
+        let pod = first.pods.keys().next().unwrap().clone();
+        let other = if first.version("2.0.1") > 0 { [100, 0] } else { [0, 100] };
+        let shop = east.shop.weights(&other);
+        east.node.apply(&shop);
+        let same = east.client.one_socket(to, 50).unwrap();
+        assert_eq!(same.pods.keys().collect::<Vec<_>>(), [&pod], "weights move new flows only");
+        let gone = east.lab.pods.iter().find(|candidate| candidate.name == pod).unwrap().clone();
+        east.node.apply(&shop.without(&gone));
+        let moved = east.client.one_socket(to, 50).unwrap();
+        assert!(!moved.pods.contains_key(&pod) && moved.answered() == 50, "{moved:?}");
+        let shop = east.shop.clone();
+        east.node.apply(&shop);
+    }
+}
+
+#[test]
+fn a_changed_weight_holds_from_the_next_connection_on_and_moves_no_other() {
+    let mut east = East::open("eastfollow", Protocol::Tcp);
+    let tos = [east.lab.node4(PORT), east.lab.node6(PORT)];
+    for to in tos {
+        east.client.hold(to, 20).unwrap();
+    }
+    for round in 0..10 {
+        let (weights, version) = if round % 2 == 0 { ([0, 100], "2.0.1") } else { ([100, 0], "1.0.3") };
+        let shop = east.shop.weights(&weights);
+        east.node.apply(&shop);
+        for to in tos {
+            let said = east.client.tcp(to, 20).unwrap();
+            assert_eq!(said.version(version), 20, "{said:?}");
+        }
+    }
+    let held = east.client.ping().unwrap();
+    assert_eq!((held.answered(), held.errors.len()), (40, 0), "{held:?}");
+}
+
+#[test]
+fn what_nobody_serves_is_refused_at_once_and_what_is_no_frontend_is_left_alone() {
+    let mut east = East::open("eastrefuse", Protocol::Tcp);
+    let shop =
+        east.shop.not_ready(&east.lab.pods[1]).not_ready(&east.lab.pods[2]).not_ready(&east.lab.pods[3]);
+    east.node.apply(&shop);
+    for to in east.frontends() {
+        let said = east.client.tcp(to, 10).unwrap();
+        assert_eq!(said.errors.get("connection refused"), Some(&10), "{to}: {said:?}");
+    }
+    // The pods themselves, by their own addresses.
+    for to in [SocketAddr::from((east.lab.pods[1].v4, POD_PORT)), (east.lab.pods[1].v6, POD_PORT).into()] {
+        let said = east.client.tcp(to, 10).unwrap();
+        assert_eq!((said.version("1.0.3"), said.peers.get(&to.to_string())), (10, Some(&10)), "{said:?}");
+    }
+}
+
+#[test]
+fn datagrams_that_nobody_serves_are_refused_at_once() {
+    let mut east = East::open("eastdumb", Protocol::Udp);
+    let shop =
+        east.shop.not_ready(&east.lab.pods[1]).not_ready(&east.lab.pods[2]).not_ready(&east.lab.pods[3]);
+    east.node.apply(&shop);
+    for to in east.frontends() {
+        for said in [east.client.udp(to, 10).unwrap(), east.client.datagrams(to, 10).unwrap()] {
+            assert_eq!(said.errors.get("connection refused"), Some(&10), "{to}: {said:?}");
+        }
+    }
+}
