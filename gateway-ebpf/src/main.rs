@@ -60,7 +60,11 @@ fn weir_xdp(context: XdpContext) -> u32 {
 #[inline(always)]
 fn weir_ingress(context: TcContext) -> i32 {
     hook::pull_headers(&context);
-    tcx(&context, path::run(&context))
+    let mut verdict = path::run(&context);
+    if verdict == Verdict::NotOurs && socket::is_cut(&context) {
+        verdict = hook::Hook::refuse(&context, Verdict::BackendDead);
+    }
+    tcx(&context, verdict)
 }
 
 /// Uplinks, outgoing: replies get their frontend's address.

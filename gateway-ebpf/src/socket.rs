@@ -5,6 +5,7 @@
 //! A frontend that the agent answers is left as it is: its address is local, and `sk_lookup` does the rest.
 
 mod choose;
+mod cut;
 mod maps;
 mod place;
 
@@ -22,6 +23,7 @@ use gateway_common::{
     packet::ip,
 };
 
+pub use self::cut::is_cut;
 use self::{
     choose::{Choice, choose, live},
     maps::{AGENT_CGROUP, SERVICE_PEER, UDP_PEERS, UDP_PICKS},

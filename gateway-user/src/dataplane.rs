@@ -19,7 +19,6 @@ mod netlink;
 mod network;
 pub mod object;
 mod options;
-mod picks;
 mod reach;
 pub mod report;
 mod ring;
@@ -27,6 +26,7 @@ mod scan;
 mod settle;
 mod shadow;
 mod slot;
+mod sockets;
 mod start;
 mod stats;
 #[expect(unsafe_code, reason = "bpf(2) and mmap(2)")]
@@ -65,10 +65,10 @@ use load::{Pins, Programs};
 use maps::Maps;
 use mark::Marker;
 use netlink::{Netlink, Watch};
-use picks::Picks;
 use reach::ReachCache;
 use scan::{Judge, Scan};
 use shadow::Shadow;
+use sockets::Sockets;
 use write::{Writer, Written};
 
 /// What [`Dataplane::apply`] did.
@@ -113,7 +113,7 @@ pub struct Dataplane {
     reach: ReachCache,
     shadow: Shadow,
     /// Where this node's own sockets are served.
-    picks: Option<Picks>,
+    sockets: Option<Sockets>,
     settings: Settings,
     marker: Arc<Marker>,
     /// The last plan that was written; `None` until the first: what is adopted stays as it is.
@@ -162,7 +162,7 @@ impl Dataplane {
             maps: &self.maps,
             pins: &self.pins,
             shadow: &mut self.shadow,
-            picks: self.picks.as_mut(),
+            sockets: self.sockets.as_mut(),
             ring_flags: self.ring_flags,
             now,
             scan: self.scans,
@@ -187,6 +187,9 @@ impl Dataplane {
         self.write_settings()?;
         let network_changed = self.follow_network(now)?;
         let mut ticked = Ticked { network_changed, ..Ticked::default() };
+        if let Some(sockets) = &mut self.sockets {
+            sockets.cuts.make();
+        }
         if self.scan.is_none()
             && now.saturating_sub(self.scanned) >= self.options.scan_interval.as_secs() as u32
         {

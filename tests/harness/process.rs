@@ -84,14 +84,14 @@ impl Process {
         self.order(&format!("hold {to} {count}"))
     }
 
-    /// Asks once through each connection that is kept.
-    pub fn ping(&self) -> Result<Said> {
-        self.order("ping")
+    /// Connects `count` UDP sockets to `to`, asks once, and keeps them.
+    pub fn hold_udp(&self, to: SocketAddr, count: usize) -> Result<Said> {
+        self.order(&format!("hold-udp {to} {count}"))
     }
 
-    /// Waits until the kept connections have ended, each by itself, without asking.
-    pub fn wait_ended(&self) -> Result<Said> {
-        self.order("wait-ended")
+    /// Asks once through each connection and connected socket that is kept.
+    pub fn ping(&self) -> Result<Said> {
+        self.order("ping")
     }
 
     fn order(&self, order: &str) -> Result<Said> {

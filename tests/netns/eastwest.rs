@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use gateway_model::key::Protocol;
-use gateway_tests::{Lab, LabPlan, Process, Said, pod::Server};
+use gateway_tests::{Lab, LabPlan, Netns, Process, Said, pod::Server};
 
 use crate::{
     node::Node,
@@ -21,7 +21,11 @@ struct East {
 
 impl East {
     fn open(tag: &str, protocol: Protocol) -> Self {
-        let lab = LabPlan::new(tag).pods(4).build().unwrap();
+        Self::open_in(LabPlan::new(tag).pods(4).build().unwrap(), protocol, &[])
+    }
+
+    /// With programs on more devices than the uplink.
+    fn open_in(lab: Lab, protocol: Protocol, devices: &[&str]) -> Self {
         let serve = |(pod, version)| match protocol {
             Protocol::Tcp => gateway_tests::lab::Pod::serve_tcp(pod, POD_PORT, version).unwrap(),
             Protocol::Udp => gateway_tests::lab::Pod::serve_udp(pod, POD_PORT, version).unwrap(),
@@ -30,12 +34,17 @@ impl East {
         let root = lab.cgroup().unwrap();
         let mut node = Node::open_with(&lab, |options| weir::dataplane::Options {
             services_cgroup: Some(root),
+            interfaces: [
+                &options.interfaces[..],
+                &devices.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ]
+            .concat(),
             ..options
         });
         let shop = virtual_addresses().iter().fold(Shop::new(&lab, protocol), |shop, to| shop.also_on(*to));
         let shop = shop.route("1.0.3", 90, &lab.pods[1..3]).route("2.0.1", 10, &lab.pods[3..]);
         node.apply(&shop);
-        let client = process(&lab, "pod0");
+        let client = process(&lab, &lab.pods[0].netns, "pod0");
         Self { client, node, shop, servers, lab }
     }
 
@@ -57,15 +66,15 @@ fn virtual_addresses() -> [SocketAddr; 2] {
     [format!("10.99.0.1:{PORT}").parse().unwrap(), format!("[fd00:99::1]:{PORT}").parse().unwrap()]
 }
 
-/// A process in the first pod, whose control group is called `cgroup`.
-fn process(lab: &Lab, cgroup: &str) -> Process {
-    Process::start(env!("CARGO_BIN_EXE_weir-sockets"), lab, &lab.pods[0].netns, cgroup).unwrap()
+/// A process whose control group is called `cgroup`.
+fn process(lab: &Lab, inside: &Netns, cgroup: &str) -> Process {
+    Process::start(env!("CARGO_BIN_EXE_weir-sockets"), lab, inside, cgroup).unwrap()
 }
 
 /// All were answered, 90 to 10 give or take one in a hundred, and the frontend was shown.
 #[track_caller]
 fn assert_served(said: &Said, to: SocketAddr, count: u64) {
-    assert_eq!(said.errors, Default::default(), "{to}");
+    assert_eq!(said.errors.len(), 0, "{to}: {said:?}");
     assert_eq!(said.answered(), count, "{to}");
     let exact = count / 10;
     assert!(said.version("2.0.1").abs_diff(exact) <= count / 100, "{to}: {said:?}");
@@ -179,5 +188,58 @@ fn datagrams_that_nobody_serves_are_refused_at_once() {
         for said in [east.client.udp(to, 10).unwrap(), east.client.datagrams(to, 10).unwrap()] {
             assert_eq!(said.errors.get("connection refused"), Some(&10), "{to}: {said:?}");
         }
+    }
+}
+
+#[test]
+fn connections_of_the_node_itself_to_an_endpoint_that_is_gone_end_within_two_ticks() {
+    let mut east = East::open("eastcut", Protocol::Tcp);
+    let host = process(&east.lab, &east.lab.node, "host");
+    let gone = east.lab.pods[1].clone();
+    let mut there = 0;
+    for to in east.frontends() {
+        let held = host.hold(to, 20).unwrap();
+        assert_served(&held, to, 20);
+        there += held.pods.get(&gone.name).copied().unwrap_or(0);
+    }
+    // Somebody who knows the pod itself has nothing to do with gateways.
+    host.hold((gone.v4, POD_PORT).into(), 1).unwrap();
+    let shop = east.shop.without(&gone);
+    east.node.apply(&shop);
+    east.node.tick();
+    east.node.tick();
+    let held = host.ping().unwrap();
+    assert_eq!(held.errors.values().sum::<u64>(), there, "{held:?}");
+    assert_eq!(held.pods.get(&gone.name), Some(&1), "{held:?}");
+    assert_eq!(held.answered(), 121 - there);
+}
+
+#[test]
+fn a_pod_is_told_at_its_next_packet_that_an_endpoint_is_gone() {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let lab = LabPlan::new("easttold").pods(4).build().unwrap();
+        // The programs of pods' devices are those of uplinks without native XDP, which veth has only where the other
+        // end does not have more queues.
+        lab.pods[0].netns.exec("ethtool -L eth0 tx 2").unwrap();
+        let mut east = East::open_in(lab, protocol, &["pod0"]);
+        let gone = east.lab.pods[1].clone();
+        let mut there = 0;
+        for to in east.frontends() {
+            let hold = if protocol == Protocol::Tcp { Process::hold } else { Process::hold_udp };
+            there += hold(&east.client, to, 20).unwrap().pods[&gone.name];
+        }
+        let shop = east.shop.without(&gone);
+        east.node.apply(&shop);
+        let held = east.client.ping().unwrap();
+        let reason = if protocol == Protocol::Tcp { "connection reset" } else { "connection refused" };
+        assert_eq!(held.errors.into_iter().collect::<Vec<_>>(), [(reason.to_owned(), there)]);
+        assert_eq!(held.versions.values().sum::<u64>(), 120 - there);
+        // Who uses the address without a frontend goes on.
+        let direct = SocketAddr::from((gone.v4, POD_PORT));
+        let said = match protocol {
+            Protocol::Tcp => east.client.tcp(direct, 5),
+            Protocol::Udp => east.client.udp(direct, 5),
+        };
+        assert_eq!(said.unwrap().answered(), 5);
     }
 }

@@ -18,6 +18,7 @@ struct Kept {
     socket4: Option<UdpSocket>,
     socket6: Option<UdpSocket>,
     streams: Vec<(String, BufReader<TcpStream>)>,
+    connected: Vec<(String, UdpSocket)>,
 }
 
 fn main() -> io::Result<()> {
@@ -40,15 +41,10 @@ fn obey(line: &str, kept: &mut Kept, said: &mut Said) {
                 let pinged = ping(stream, pod, word).map(|()| (pod.clone(), "alive".to_owned()));
                 said.note(pinged);
             }
-        }
-        ["wait-ended"] => {
-            for (_, mut stream) in std::mem::take(&mut kept.streams) {
-                let mut line = String::new();
-                match stream.read_line(&mut line) {
-                    Ok(0) => said.count("errors", "closed"),
-                    Ok(_) => said.count("errors", "unasked data"),
-                    Err(error) => said.count("errors", &text(&error)),
-                }
+            for (turn, (_, socket)) in kept.connected.iter().enumerate() {
+                let sent = socket.send(turn.to_string().as_bytes());
+                let outcome = sent.and_then(|_| answer(socket, turn, said));
+                said.note(outcome);
             }
         }
         [order, to, count] => {
@@ -68,11 +64,10 @@ fn one(order: &str, to: SocketAddr, turn: usize, kept: &mut Kept, said: &mut Sai
             kept.streams.push((who.0.clone(), stream));
             who
         }),
-        "udp" => bind(to).and_then(|socket| {
-            socket.connect(to)?;
-            said.count("peers", &socket.peer_addr()?.to_string());
-            socket.send(turn.to_string().as_bytes())?;
-            answer(&socket, turn, said)
+        "udp" => connect(to, turn, said).map(|(who, _)| who),
+        "hold-udp" => connect(to, turn, said).map(|(who, socket)| {
+            kept.connected.push((who.0.clone(), socket));
+            who
         }),
         "datagrams" => bind(to).and_then(|socket| ask(&socket, to, turn, said)),
         "one-socket" => {
@@ -116,6 +111,15 @@ fn bind(to: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(any)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
+}
+
+/// A connected socket, and who answers.
+fn connect(to: SocketAddr, turn: usize, said: &mut Said) -> io::Result<(Who, UdpSocket)> {
+    let socket = bind(to)?;
+    socket.connect(to)?;
+    said.count("peers", &socket.peer_addr()?.to_string());
+    socket.send(turn.to_string().as_bytes())?;
+    Ok((answer(&socket, turn, said)?, socket))
 }
 
 fn ask(socket: &UdpSocket, to: SocketAddr, turn: usize, said: &mut Said) -> io::Result<Who> {

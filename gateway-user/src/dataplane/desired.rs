@@ -21,9 +21,9 @@ use super::{
     error::Error,
     mark::{MarkTable, RouteMarks},
     names,
-    picks::Shares,
     reach::Reach,
     shadow::{Family, RingKey, Shadow, address_bytes},
+    sockets::picks::Shares,
 };
 
 /// What the maps are to hold.

@@ -13,9 +13,9 @@ use super::{
     mark::Marker,
     monotonic,
     netlink::{Netlink, Watch},
-    picks::Picks,
     reach::ReachCache,
     shadow::Shadow,
+    sockets::Sockets,
 };
 
 /// Maps and programs in the kernel, of which nothing is attached yet: another agent may still be at work on the
@@ -64,7 +64,8 @@ impl Loaded {
         let now = settings.now;
         let shadow = Shadow::adopt(&maps, &pins, now)?;
         let rings = shadow.rings.values().map(|ring| ring.index).collect();
-        let picks = options.services_cgroup.is_some().then(|| Picks::open(&pins.maps, &rings)).transpose()?;
+        let is_wanted = options.services_cgroup.is_some();
+        let sockets = is_wanted.then(|| Sockets::open(&pins.maps, &rings)).transpose()?;
         let agent = options.cgroup.as_deref().map(host::cgroup_id).transpose()?.unwrap_or(0);
         maps.agent_cgroup.set(&0, &agent).map_err(Error::map("AGENT_CGROUP", "write"))?;
         let links = Links::open(
@@ -89,7 +90,7 @@ impl Loaded {
             watch,
             reach,
             shadow,
-            picks,
+            sockets,
             settings,
             plan: None,
             desired: Desired::default(),

@@ -16,10 +16,10 @@ use super::{
     error::Error,
     load::Pins,
     maps::Maps,
-    picks::Picks,
     ring::Ring,
     shadow::{RingKey, Shadow, put_frontend},
     slot,
+    sockets::Sockets,
 };
 
 /// What was changed.
@@ -36,7 +36,7 @@ pub(super) struct Writer<'a> {
     pub(super) pins: &'a Pins,
     pub(super) shadow: &'a mut Shadow,
     /// Where this node's own sockets are served.
-    pub(super) picks: Option<&'a mut Picks>,
+    pub(super) sockets: Option<&'a mut Sockets>,
     /// Flags of new rings.
     pub(super) ring_flags: u32,
     /// Second of the data plane's clock.
@@ -156,11 +156,11 @@ impl Writer<'_> {
 
     /// Sockets of this node pick by trees of the rings' shares.
     fn picks(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
-        let Some(picks) = &mut self.picks else { return Ok(()) };
+        let Some(sockets) = &mut self.sockets else { return Ok(()) };
         let route_of = |id| desired.backends.get(&id).map_or(0, |backend| backend.route);
         for (key, want) in wanted(&touched.rings, &desired.rings) {
             if let Some(ring) = self.shadow.rings.get(key) {
-                picks.set(ring.index, want.shares(), route_of, self.now)?;
+                sockets.picks.set(ring.index, want.shares(), route_of, self.now)?;
             }
         }
         Ok(())
@@ -199,8 +199,8 @@ impl Writer<'_> {
     fn remove_rings(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
         for key in unwanted(&touched.rings, &desired.rings) {
             if let Some(ring) = self.shadow.rings.remove(&key) {
-                if let Some(picks) = &mut self.picks {
-                    picks.remove(ring.index, self.now);
+                if let Some(sockets) = &mut self.sockets {
+                    sockets.picks.remove(ring.index, self.now);
                 }
                 self.shadow.ring_ids.retire(ring.index, self.scan);
                 Ring::remove(self.pins, self.maps, ring.index)?;
@@ -216,6 +216,9 @@ impl Writer<'_> {
                 && backend.mode != mode::UNUSABLE
             {
                 self.put_backend(id, Backend { mode: mode::UNUSABLE, ..backend })?;
+                if let Some(sockets) = &mut self.sockets {
+                    sockets.cuts.add(id, &backend);
+                }
             }
             self.shadow.backends.retire(id, self.scan);
         }

@@ -21,23 +21,23 @@ use self::{
     nodes::Nodes,
     tree::{Leaf, Tree},
 };
-use super::{
+use super::super::{
     error::Error,
     sys::{self, memory::Words, table::Table},
 };
 
 /// A ring's slots in words of the maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shares {
+pub(in super::super) struct Shares {
     /// Backend ids, REFUSE for those that cannot be used.
-    pub(super) members: Arc<[u32]>,
+    pub(in super::super) members: Arc<[u32]>,
     /// Index of a member per slot; `None`: every slot is the agent's.
-    pub(super) slots: Option<Arc<[u32]>>,
+    pub(in super::super) slots: Option<Arc<[u32]>>,
 }
 
 /// PICKS, `PICK_COUNTS` and `PICK_NODES`.
 #[derive(Debug)]
-pub(super) struct Picks {
+pub(in super::super) struct Picks {
     roots: Words,
     counts: Table<u32, u64>,
     nodes: Nodes,
@@ -55,7 +55,7 @@ struct Written {
 impl Picks {
     /// Opens the maps pinned in `folder`, and takes over the trees that are there; those of other rings than `rings`
     /// are left-overs and are removed.
-    pub(super) fn open(folder: &Path, rings: &HashSet<u32>) -> Result<Self, Error> {
+    pub(in super::super) fn open(folder: &Path, rings: &HashSet<u32>) -> Result<Self, Error> {
         let mut picks = Self {
             roots: map(folder, "PICKS", 1)?,
             counts: open(folder, "PICK_COUNTS")?,
@@ -78,7 +78,7 @@ impl Picks {
 
     /// Shares connections out as the ring does. `route_of` says which route a backend belongs to: connections are
     /// shared among routes first.
-    pub(super) fn set(
+    pub(in super::super) fn set(
         &mut self,
         ring: u32,
         shares: Shares,
@@ -104,7 +104,7 @@ impl Picks {
     }
 
     /// Takes away the tree of a ring that is to be no more.
-    pub(super) fn remove(&mut self, ring: u32, now: u32) {
+    pub(in super::super) fn remove(&mut self, ring: u32, now: u32) {
         if let Some(old) = self.trees.remove(&ring) {
             self.set_root(ring, place::NONE);
             self.nodes.free(old.nodes, now);
