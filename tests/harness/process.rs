@@ -79,6 +79,11 @@ impl Process {
         self.order(&format!("one-socket {to} {count}"))
     }
 
+    /// Makes `count` HTTP requests to `to`, each on a connection of its own.
+    pub fn http(&self, to: SocketAddr, count: usize) -> Result<Said> {
+        self.order(&format!("http {to} {count}"))
+    }
+
     /// Opens `count` TCP connections to `to` and keeps them.
     pub fn hold(&self, to: SocketAddr, count: usize) -> Result<Said> {
         self.order(&format!("hold {to} {count}"))

@@ -67,7 +67,7 @@ fn virtual_addresses() -> [SocketAddr; 2] {
 }
 
 /// A process whose control group is called `cgroup`.
-fn process(lab: &Lab, inside: &Netns, cgroup: &str) -> Process {
+pub fn process(lab: &Lab, inside: &Netns, cgroup: &str) -> Process {
     Process::start(env!("CARGO_BIN_EXE_weir-sockets"), lab, inside, cgroup).unwrap()
 }
 

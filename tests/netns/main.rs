@@ -7,6 +7,7 @@ mod attach;
 mod bulk;
 mod counters;
 mod eastwest;
+mod eastwest_agent;
 mod held;
 mod l7;
 mod node;

@@ -64,6 +64,7 @@ fn one(order: &str, to: SocketAddr, turn: usize, kept: &mut Kept, said: &mut Sai
             kept.streams.push((who.0.clone(), stream));
             who
         }),
+        "http" => ask_http(to, said),
         "udp" => connect(to, turn, said).map(|(who, _)| who),
         "hold-udp" => connect(to, turn, said).map(|(who, socket)| {
             kept.connected.push((who.0.clone(), socket));
@@ -96,6 +97,20 @@ fn greet(to: SocketAddr, said: &mut Said) -> io::Result<(Who, BufReader<TcpStrea
     stream.read_line(&mut line)?;
     let who = line.trim_end().split_once(' ').ok_or(io::ErrorKind::InvalidData)?;
     Ok(((who.0.to_owned(), who.1.to_owned()), stream))
+}
+
+/// One request on a connection of its own; the version is the body.
+fn ask_http(to: SocketAddr, said: &mut Said) -> io::Result<Who> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    said.count("peers", &stream.peer_addr()?.to_string());
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n")?;
+    let answer = io::read_to_string(stream)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    if !head.starts_with("HTTP/1.1 200 ") {
+        return Err(io::Error::other(head.to_owned()));
+    }
+    Ok((String::new(), body.trim_end().to_owned()))
 }
 
 fn ping(stream: &mut BufReader<TcpStream>, pod: &str, word: usize) -> io::Result<()> {
@@ -155,5 +170,5 @@ impl Said {
 }
 
 fn text(error: &io::Error) -> String {
-    error.kind().to_string()
+    if error.kind() == io::ErrorKind::Other { error.to_string() } else { error.kind().to_string() }
 }
