@@ -106,6 +106,12 @@ verdicts! {
     AgentReply = 23, "agent_reply", Pass;
     /// Egress: nothing of ours, passed untouched.
     EgressNotOurs = 24, "egress_not_ours", Pass;
+    /// A socket of this node connects (or sends) to a frontend: to an endpoint instead.
+    Connected = 25, "connected", Pass;
+    /// The same, left as it is: the agent or the kernel answers there.
+    ConnectedToFrontend = 26, "connected_to_frontend", Pass;
+    /// The same, refused: nobody serves the frontend.
+    ConnectRefused = 27, "connect_refused", Drop;
 }
 
 /// Entries of `VERDICT_STATS`: room for verdicts to come without a new layout.

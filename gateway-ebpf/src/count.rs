@@ -44,6 +44,15 @@ pub fn verdict(verdict: Verdict) {
     }
 }
 
+/// Counts what became of a process's call, which other calls and packets may interrupt.
+#[inline(always)]
+pub fn call(verdict: Verdict) {
+    if let Some(stats) = VERDICT_STATS.get_ptr_mut(verdict as u32) {
+        // SAFETY: this CPU's own entry.
+        unsafe { add_whole(&raw mut (*stats).packets, 1) };
+    }
+}
+
 /// Client → endpoint.
 #[inline(always)]
 pub fn forwarded(id: u32, backend: &Backend, amount: Amount, is_new: bool) {

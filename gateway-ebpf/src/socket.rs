@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use gateway_common::{
     abi::{
-        backend::Backend,
+        backend::{self, Backend},
         socket::{ServicePeer, SocketKey, UdpPeer, UdpPick},
     },
     limits,
@@ -25,11 +25,15 @@ use gateway_common::{
 
 pub use self::cut::is_cut;
 use self::{
-    choose::{Choice, choose, live},
+    choose::{choose, live},
     maps::{AGENT_CGROUP, SERVICE_PEER, UDP_PEERS, UDP_PICKS},
     place::{Mapped, Place, Plain4, Plain6, Words, is_mapped, port, protocol, set_port},
 };
-use crate::{family::Family, hook::settings, maps::UPSTREAM_MARK};
+use crate::{
+    family::Family,
+    hook::settings,
+    maps::{BACKENDS, UPSTREAM_MARK},
+};
 
 /// The kernel goes on, with the address as it is now.
 const GO_ON: i32 = 1;
@@ -95,32 +99,29 @@ fn connect<P: Place>(context: &SockAddrContext) -> i32 {
         forget(context);
         return GO_ON;
     };
-    match choose::<P::Family>(context, frontend) {
-        Choice::Frontend => {
-            forget(context);
-            GO_ON
-        }
-        Choice::Nobody => refuse(),
-        Choice::Endpoint(id, backend) => {
-            let mut peer = ServicePeer {
-                frontend: P::wide(address),
-                backend: backend.addr,
-                frontend_port: port.to_ne_bytes(),
-                backend_port: backend.port,
-                id,
-                generation: backend.generation,
-            };
-            // SAFETY: the socket is locked, nobody else has a reference to its storage.
-            unsafe {
-                let stored = SERVICE_PEER.get_or_insert_ptr_mut(context, Some(&mut peer));
-                if !stored.is_null() {
-                    *stored = peer;
-                }
-            }
-            redirect::<P>(context, backend);
-            GO_ON
+    let id = choose::<P::Family>(context, frontend);
+    if id == backend::KERNEL {
+        forget(context);
+        return GO_ON;
+    }
+    let Some(backend) = live::<P::Family>(id) else { return refuse() };
+    let mut peer = ServicePeer {
+        frontend: P::wide(address),
+        backend: backend.addr,
+        frontend_port: port.to_ne_bytes(),
+        backend_port: backend.port,
+        id,
+        generation: backend.generation,
+    };
+    // SAFETY: the socket is locked, nobody else has a reference to its storage.
+    unsafe {
+        let stored = SERVICE_PEER.get_or_insert_ptr_mut(context, Some(&mut peer));
+        if !stored.is_null() {
+            *stored = peer;
         }
     }
+    redirect::<P>(context, backend);
+    GO_ON
 }
 
 #[inline(always)]
@@ -140,22 +141,17 @@ fn send<P: Place>(context: &SockAddrContext) -> i32 {
         pad: [0; 5],
     };
     let now = settings().now;
-    let backend = match kept::<P::Family>(&key, now) {
-        Some(backend) => backend,
-        None => match choose::<P::Family>(context, frontend) {
-            Choice::Frontend => return GO_ON,
-            Choice::Nobody => return refuse(),
-            Choice::Endpoint(id, backend) => {
-                let pick = UdpPick { backend: id, generation: backend.generation, seen: now };
-                // If there is no room the next datagram is a new flow.
-                let _ = UDP_PICKS.insert(&key, &pick, 0);
-                let mut nothing = ServicePeer::default();
-                // SAFETY: marks the socket as one that uses frontends, whatever is stored already.
-                unsafe { SERVICE_PEER.get_or_insert_ptr_mut(context, Some(&mut nothing)) };
-                backend
-            }
-        },
-    };
+    let mut id = kept::<P::Family>(&key, now);
+    if id == backend::NONE {
+        id = choose::<P::Family>(context, frontend);
+        if id == backend::KERNEL {
+            return GO_ON;
+        }
+        if id != backend::REFUSE {
+            keep(context, &key, id, now);
+        }
+    }
+    let Some(backend) = live::<P::Family>(id) else { return refuse() };
     let peer = UdpPeer { addr: key.addr, port: key.port, pad: [0; 2] };
     let peer_key = SocketKey { addr: backend.addr, port: backend.port, ..key };
     // SAFETY: values are replaced, not written in place.
@@ -168,20 +164,31 @@ fn send<P: Place>(context: &SockAddrContext) -> i32 {
     GO_ON
 }
 
-/// Where this socket's datagrams to this frontend went before, if they still may.
+/// Where this socket's datagrams to this frontend went before, if they still may; else NONE.
 #[inline(always)]
-fn kept<F: Family>(key: &SocketKey, now: u32) -> Option<&'static Backend> {
-    let pick = UDP_PICKS.get_ptr_mut(key)?;
+fn kept<F: Family>(key: &SocketKey, now: u32) -> u32 {
+    let Some(pick) = UDP_PICKS.get_ptr_mut(key) else { return backend::NONE };
     // SAFETY: a value of the map; two threads that send on one socket may both note the time.
     unsafe {
-        let backend = live::<F>((*pick).backend)?;
-        let is_idle = now.wrapping_sub((*pick).seen) > limits::UDP_IDLE_SECONDS;
-        if is_idle || backend.generation != (*pick).generation {
-            return None;
+        let id = (*pick).backend;
+        let is_same = live::<F>(id).is_some_and(|backend| backend.generation == (*pick).generation);
+        if !is_same || now.wrapping_sub((*pick).seen) > limits::UDP_IDLE_SECONDS {
+            return backend::NONE;
         }
         (*pick).seen = now;
-        Some(backend)
+        id
     }
+}
+
+/// Remembers the choice for the socket's next datagrams.
+#[inline(always)]
+fn keep(context: &SockAddrContext, key: &SocketKey, id: u32, now: u32) {
+    let generation = BACKENDS.get(id).map_or(0, |backend| backend.generation);
+    // If there is no room the next datagram is a new flow.
+    let _ = UDP_PICKS.insert(key, &UdpPick { backend: id, generation, seen: now }, 0);
+    let mut nothing = ServicePeer::default();
+    // SAFETY: marks the socket as one that uses frontends, whatever is stored already.
+    unsafe { SERVICE_PEER.get_or_insert_ptr_mut(context, Some(&mut nothing)) };
 }
 
 /// Shows the frontend in the place of the endpoint.

@@ -223,7 +223,11 @@ impl Dataplane {
     /// # Errors
     /// Where a map cannot be read.
     pub fn dump(&self) -> Result<Dump, Error> {
-        dump::read(&self.maps, &self.shadow, self.plan.as_ref(), &self.desired)
+        let mut dump = dump::read(&self.maps, &self.shadow, self.plan.as_ref(), &self.desired)?;
+        if let Some(sockets) = self.sockets.as_ref().filter(|_| self.plan.is_some()) {
+            dump.differences.extend(sockets.differences(&self.desired, &self.shadow));
+        }
+        Ok(dump)
     }
 
     /// Hands connections to the agent to these listening sockets, as many for each family; none: to nobody.

@@ -183,6 +183,9 @@ fn numbers_and_labels_of_verdicts_stay() {
         "reply",
         "agent_reply",
         "egress_not_ours",
+        "connected",
+        "connected_to_frontend",
+        "connect_refused",
     ];
     let labels: Vec<_> = Verdict::ALL.iter().map(|verdict| verdict.label()).collect();
     assert_eq!(labels, known, "new verdicts are appended, here and there");

@@ -2,6 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use aya::maps::{HashMap, Map, MapData};
+use gateway_common::{
+    abi::frontend::{Frontend, FrontendKey4, flags::BY_CLIENT},
+    verdict::Verdict,
+};
 use gateway_model::key::Protocol;
 use gateway_tests::{Lab, LabPlan, Netns, Process, Said, pod::Server};
 
@@ -94,6 +99,8 @@ fn connections_of_a_pod_split_exactly_and_show_the_frontend() {
     let stats = east.node.stats();
     let counted: u64 = stats.routes.iter().map(|route| route.traffic.new_flows).sum();
     assert_eq!(counted, made, "every connection is counted once");
+    let calls = |wanted| stats.verdicts.iter().find(|(verdict, _)| *verdict == wanted).unwrap().1;
+    assert_eq!((calls(Verdict::Connected), calls(Verdict::ConnectRefused)), (made, 0));
     assert_eq!(east.servers.iter().map(Server::served).sum::<u64>(), made);
 }
 
@@ -242,4 +249,19 @@ fn a_pod_is_told_at_its_next_packet_that_an_endpoint_is_gone() {
         };
         assert_eq!(said.unwrap().answered(), 5);
     }
+}
+
+#[test]
+fn all_connections_of_a_client_go_together_where_the_frontend_says_so() {
+    let east = East::open("eastclient", Protocol::Tcp);
+    let map = Map::HashMap(MapData::from_pin(east.lab.name().pin_dir().join("v1/FRONTENDS4")).unwrap());
+    let mut frontends: HashMap<MapData, FrontendKey4, Frontend> = map.try_into().unwrap();
+    for entry in frontends.iter().collect::<Result<Vec<_>, _>>().unwrap() {
+        let (key, value) = entry;
+        frontends.insert(key, Frontend { flags: value.flags | BY_CLIENT, ..value }, 0).unwrap();
+    }
+    let to = virtual_addresses()[0];
+    let other = process(&east.lab, &east.lab.pods[0].netns, "container");
+    let (one, same) = (east.client.tcp(to, 50).unwrap(), other.tcp(to, 50).unwrap());
+    assert_eq!((one.pods.len(), &one.pods), (1, &same.pods), "two containers of a pod are one client");
 }

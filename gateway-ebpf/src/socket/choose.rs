@@ -15,6 +15,7 @@ use gateway_common::{
         socket::place,
     },
     hash, pick,
+    verdict::Verdict,
 };
 
 use super::maps::{PICK_COUNTS, PICK_NODES, PICKS};
@@ -27,42 +28,39 @@ use crate::{
     visit::slot,
 };
 
-/// Who it is.
-pub enum Choice {
-    /// An endpoint.
-    Endpoint(u32, &'static Backend),
-    /// Whoever answers at the frontend's own address: the agent, or the kernel.
-    Frontend,
-    /// Nobody.
-    Nobody,
+/// Chooses for a new connection, and counts it: the backend id of an endpoint, KERNEL where the frontend's own address
+/// is to be left (for the kernel or the agent), or REFUSE. A plain number: of a choice that has none the compiler would
+/// carry an endpoint that was never set, which the verifier refuses.
+#[inline(always)]
+pub fn choose<F: Family>(context: &SockAddrContext, frontend: &Frontend) -> u32 {
+    let id = by_weight(context, frontend);
+    if id == backend::NONE || id == backend::KERNEL || id == backend::AGENT {
+        count::call(Verdict::ConnectedToFrontend);
+        return backend::KERNEL;
+    }
+    let Some(backend) = live::<F>(id) else {
+        count::call(Verdict::ConnectRefused);
+        return backend::REFUSE;
+    };
+    count_new(backend.route);
+    count::call(Verdict::Connected);
+    id
 }
 
-/// Chooses for a new connection, and counts it.
 #[inline(always)]
-pub fn choose<F: Family>(context: &SockAddrContext, frontend: &Frontend) -> Choice {
+fn by_weight(context: &SockAddrContext, frontend: &Frontend) -> u32 {
     let settings = settings();
     if is_stale(&settings) {
-        return Choice::Frontend;
+        return backend::KERNEL;
     }
-    let id = if frontend.flags & flags::BY_CLIENT != 0 {
-        in_ring(frontend, of_client(context, settings.hash_seed))
-    } else if let Some(turn) = in_turn(frontend.ring) {
-        turn
-    } else {
+    if frontend.flags & flags::BY_CLIENT != 0 {
+        return in_ring(frontend, of_client(context, settings.hash_seed));
+    }
+    in_turn(frontend.ring).unwrap_or_else(|| {
         // Before the first tree is written.
         // SAFETY: no arguments.
         in_ring(frontend, unsafe { bpf_get_prandom_u32() })
-    };
-    match id {
-        backend::NONE | backend::KERNEL | backend::AGENT => Choice::Frontend,
-        _ => match live::<F>(id) {
-            Some(backend) => {
-                count_new(backend.route);
-                Choice::Endpoint(id, backend)
-            }
-            None => Choice::Nobody,
-        },
-    }
+    })
 }
 
 /// The endpoint with this id, unless it is gone.

@@ -6,7 +6,7 @@ pub(super) mod picks;
 
 use std::{collections::HashSet, path::Path};
 
-use super::error::Error;
+use super::{desired::Desired, error::Error, shadow::Shadow};
 
 use cuts::Cuts;
 use picks::Picks;
@@ -22,5 +22,15 @@ impl Sockets {
     /// Over the maps pinned in `folder`; `rings` are the indices of those that there are.
     pub(super) fn open(folder: &Path, rings: &HashSet<u32>) -> Result<Self, Error> {
         Ok(Self { picks: Picks::open(folder, rings)?, cuts: Cuts::open(folder)? })
+    }
+
+    /// What the kernel holds otherwise than desired, in words.
+    pub(super) fn differences(&self, desired: &Desired, shadow: &Shadow) -> Vec<String> {
+        let route_of = |id| desired.backends.get(&id).map_or(0, |backend| backend.route);
+        let rings = desired.rings.iter().filter_map(|(key, want)| Some((shadow.rings.get(key)?.index, want)));
+        rings
+            .filter(|(ring, want)| !self.picks.holds(*ring, &want.shares(), route_of))
+            .map(|(ring, _)| format!("ring {ring}: sockets of this node are served by other shares"))
+            .collect()
     }
 }

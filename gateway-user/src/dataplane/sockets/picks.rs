@@ -111,6 +111,11 @@ impl Picks {
         }
     }
 
+    /// Whether connections are shared out as the ring does.
+    pub(in super::super) fn holds(&self, ring: u32, shares: &Shares, route_of: impl Fn(u32) -> u32) -> bool {
+        self.nodes.holds(self.root(ring).root, &Tree::new(&shares.leaves(route_of)))
+    }
+
     fn root(&self, ring: u32) -> Pick {
         let [root, generation] = self.roots.load(ring as usize);
         Pick { root, generation }

@@ -45,6 +45,25 @@ impl Nodes {
         self.free = (1..self.next).filter(|node| !used.contains(node)).collect();
     }
 
+    /// Whether the tree at `root` is this one.
+    pub(super) fn holds(&self, root: u32, tree: &Tree) -> bool {
+        let mut open = vec![(root, tree.root)];
+        while let Some((at, wanted)) = open.pop() {
+            match tree.nodes.get(wanted as usize) {
+                Some(want) if at & place::LEAF == 0 && at != place::NONE && at < self.end() => {
+                    let node = self.load(at);
+                    if (node.share, node.total) != (want.share, want.total) {
+                        return false;
+                    }
+                    open.extend([(node.left, want.left), (node.right, want.right)]);
+                }
+                None if at == wanted => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// Writes a tree; its root, and its nodes.
     pub(super) fn write(&mut self, tree: &Tree, now: u32) -> Result<(u32, Vec<u32>), Error> {
         while self.resting.front().is_some_and(|(since, _)| since.saturating_add(REST) <= now) {
@@ -131,6 +150,7 @@ mod tests {
         let mut nodes = Nodes::new(words);
         let (_, gone) = nodes.write(&tree(3), 0).unwrap();
         let (root, mut kept) = nodes.write(&tree(9), 0).unwrap();
+        assert!(nodes.holds(root, &tree(9)) && !nodes.holds(root, &tree(8)));
         nodes.free(gone.clone(), 0);
         let mut next = Nodes::new(nodes.words);
         let mut found = next.of_tree(root);
