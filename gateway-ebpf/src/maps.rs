@@ -1,6 +1,8 @@
 //! The maps: names of at most 15 characters, BTF with named fields, so that `bpftool map dump` reads like a
 //! table. No mutable globals: the loader pins every map by its name.
 
+pub mod sockets;
+
 use aya_ebpf::{
     bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, SkStorage, SockMap},

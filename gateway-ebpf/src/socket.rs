@@ -6,7 +6,6 @@
 
 mod choose;
 mod cut;
-mod maps;
 mod place;
 
 use aya_ebpf::{
@@ -26,13 +25,15 @@ use gateway_common::{
 pub use self::cut::is_cut;
 use self::{
     choose::{choose, live},
-    maps::{AGENT_CGROUP, SERVICE_PEER, UDP_PEERS, UDP_PICKS},
     place::{Mapped, Place, Plain4, Plain6, Words, is_mapped, port, protocol, set_port},
 };
 use crate::{
     family::Family,
     hook::settings,
-    maps::{BACKENDS, UPSTREAM_MARK},
+    maps::{
+        BACKENDS, UPSTREAM_MARK,
+        sockets::{AGENT_CGROUP, SERVICE_PEER, UDP_PEERS, UDP_PICKS},
+    },
 };
 
 /// The kernel goes on, with the address as it is now.

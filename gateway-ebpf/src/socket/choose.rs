@@ -18,12 +18,14 @@ use gateway_common::{
     verdict::Verdict,
 };
 
-use super::maps::{PICK_COUNTS, PICK_NODES, PICKS};
 use crate::{
     count,
     family::Family,
     hook::settings,
-    maps::{BACKENDS, ROUTE_STATS},
+    maps::{
+        BACKENDS, ROUTE_STATS,
+        sockets::{PICK_COUNTS, PICK_NODES, PICKS},
+    },
     refuse,
     visit::slot,
 };

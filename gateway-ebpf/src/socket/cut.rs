@@ -9,10 +9,9 @@ use gateway_common::abi::{
     socket::ServicePeer,
 };
 
-use super::maps::SERVICE_PEER;
 use crate::{
     family::{V4, V6},
-    maps::BACKENDS,
+    maps::{BACKENDS, sockets::SERVICE_PEER},
     packet::{self, Network, ReadIp},
 };
 
