@@ -1,5 +1,6 @@
 //! Kubernetes: what is watched, and what that means in the model's terms. Nothing here knows the kernel or the proxy.
 
+pub mod agent;
 pub mod controller;
 pub mod lease;
 pub mod resource;

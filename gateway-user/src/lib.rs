@@ -1,4 +1,4 @@
-//! The process `weir`: [`dataplane`] (the kernel), [`proxy`] (requests), the agent and the command line.
+//! The process `weir`: [`dataplane`] (the kernel), [`proxy`] (requests), Kubernetes ([`control`]), the agent and the command line.
 
 pub mod admin;
 pub mod app;

@@ -60,6 +60,40 @@ pub enum StateError {
     },
 }
 
+/// Replaces the document at `path`, making its folder where it is missing; for documents that only one process
+/// writes. On return it is on disk; on an error the old one still is.
+pub fn store_document<T: Serialize>(path: &Path, value: &T) -> Result<(), StateError> {
+    let fail = |source| StateError::Io { path: path.to_owned(), verb: "written", source };
+    let bytes =
+        document::encode(value).map_err(|source| StateError::Broken { path: path.to_owned(), source })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let write = || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        write_draft(&draft, &bytes)?;
+        fs::rename(&draft, path)?;
+        // The rename is durable only once the folder is.
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(fail)
+}
+
+/// Reads the document at `path`; `None` where there is none.
+pub fn load_document<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(StateError::Io { path: path.to_owned(), verb: "read", source }),
+    };
+    document::decode(&bytes).map(Some).map_err(|source| StateError::Broken { path: path.to_owned(), source })
+}
+
+fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    draft.write_all(bytes)?;
+    draft.sync_all()
+}
+
 /// The folder, opened, and locked while [`StateFolder::is_held`].
 #[derive(Debug)]
 pub struct StateFolder {
@@ -125,13 +159,7 @@ impl StateFolder {
 
     /// Reads the document; `None` where none was ever written.
     pub fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, StateError> {
-        let path = self.path.join(DOCUMENT);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StateError::Io { path, verb: "read", source }),
-        };
-        document::decode(&bytes).map(Some).map_err(|source| StateError::Broken { path, source })
+        load_document(&self.path.join(DOCUMENT))
     }
 
     /// Replaces the document. On return it is on disk; on an error the old one still is.
@@ -142,22 +170,11 @@ impl StateFolder {
         assert!(self.held, "the state folder is written by the holder of its lock only");
         let bytes = document::encode(value)
             .map_err(|source| StateError::Broken { path: self.path.join(DOCUMENT), source })?;
-        self.write_draft(&bytes).map_err(self.fail("written", DRAFT))?;
+        write_draft(&self.path.join(DRAFT), &bytes).map_err(self.fail("written", DRAFT))?;
         fs::rename(self.path.join(DRAFT), self.path.join(DOCUMENT))
             .map_err(self.fail("replaced", DOCUMENT))?;
         // The rename is durable only once the folder is.
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(self.fail("synced", DOCUMENT))
-    }
-
-    fn write_draft(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut draft = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(self.path.join(DRAFT))?;
-        draft.write_all(bytes)?;
-        draft.sync_all()
     }
 
     fn holder(&self) -> String {

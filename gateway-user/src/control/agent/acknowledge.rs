@@ -1,0 +1,1 @@
+//! What this node acknowledges: its own `WeirNode`.

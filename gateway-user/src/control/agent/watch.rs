@@ -1,0 +1,302 @@
+//! The watches, and the task that makes of them what the agent is told.
+//!
+//! The first event after a quiet time is told at once; while events keep coming they are joined. Watches go on
+//! whatever happens to the API server, and what was known before stays.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    net::IpAddr,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::{
+    core::v1::{Node, Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{
+    Api, Client, Resource,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    select,
+    sync::{mpsc, watch},
+    task::{self, JoinHandle, JoinSet},
+    time,
+};
+
+use super::{
+    facts::Fact,
+    kept::Places,
+    translate,
+    view::{Change, Delta, Event, View},
+};
+
+/// Events that come within this time after others were told are joined with their likes.
+const JOIN: Duration = Duration::from_millis(10);
+/// For so long an empty list is doubted where there were objects before.
+const DOUBT: Duration = Duration::from_secs(15);
+/// What is known is kept no more often than this.
+const KEEP: Duration = Duration::from_secs(1);
+/// Without everything being known, what is missing is logged this often.
+const REMIND: Duration = Duration::from_secs(10);
+/// How long one watch request lasts: a connection that died without a word is noticed then at the latest.
+const WATCH_SECONDS: u32 = 60;
+
+/// What is to be watched.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// This node's name.
+    pub node: String,
+    /// Weir's own namespace.
+    pub namespace: String,
+    /// Where the last good plan is kept.
+    pub places: Places,
+}
+
+/// What the cluster says, followed. Dropping it ends the watches.
+#[derive(Debug)]
+pub struct Source {
+    deltas: mpsc::Receiver<Delta>,
+    addresses: watch::Sender<BTreeSet<IpAddr>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Source {
+    /// Begins to watch, in tasks of the current runtime; `addresses` are those of the node's devices. What was kept
+    /// is told at once, before the API server answers.
+    pub fn follow(client: &Client, scope: Scope, addresses: BTreeSet<IpAddr>) -> Self {
+        let mut view = View::new(&scope.node, &scope.namespace);
+        if let Some(kept) = scope.places.load(&scope.node) {
+            tracing::info!(
+                gateways = kept.gateways.len(),
+                services = kept.services.len(),
+                "the last good plan serves until the API server has told all"
+            );
+            view.restore(kept);
+        }
+        view.set_addresses(addresses.clone());
+        let (addresses, changed_addresses) = watch::channel(addresses);
+        let (told, deltas) = mpsc::channel(1);
+        let (changes, events) = mpsc::channel(1024);
+        let watches = start(client, &scope, &changes);
+        let follower = Follower { view, events, addresses: changed_addresses, told, places: scope.places };
+        let task = tokio::spawn(async move {
+            // They end with this task.
+            let _watches = watches;
+            follower.follow().await;
+        });
+        Self { deltas, addresses, task }
+    }
+
+    /// Waits until something has changed. May be dropped and called again.
+    pub async fn changed(&mut self) -> Delta {
+        match self.deltas.recv().await {
+            Some(delta) => delta,
+            // The task ends with this value only.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what addresses the node's devices have.
+    pub fn set_addresses(&self, addresses: BTreeSet<IpAddr>) {
+        self.addresses.send_if_modified(|known| {
+            let is_new = *known != addresses;
+            *known = addresses;
+            is_new
+        });
+    }
+}
+
+/// Gateways as the API server knows them.
+pub fn gateways() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("weir.dev", "v1", "WeirGateway"), "weirgateways")
+}
+
+fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<(Instant, Change)>) -> JoinSet<()> {
+    let all = || watcher::Config::default().timeout(WATCH_SECONDS);
+    let mut watches = JoinSet::new();
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &gateways());
+    let stream = watcher(api, all());
+    watches.spawn(tell("WeirGateways", stream, changes.clone(), translate::gateway, Change::Gateway));
+    let api: Api<EndpointSlice> = Api::all(client.clone());
+    let stream = watcher(api, all().labels(translate::GATEWAY));
+    watches.spawn(tell("EndpointSlices", stream, changes.clone(), translate::slice, Change::Slice));
+    let api: Api<Service> = Api::all(client.clone());
+    let stream = watcher(api, all().labels("service.kubernetes.io/service-proxy-name=weir"));
+    watches.spawn(tell("Services", stream, changes.clone(), translate::service, Change::Service));
+    let api: Api<Pod> = Api::all(client.clone());
+    let stream = watcher(api, all().fields(&format!("spec.nodeName={}", scope.node)));
+    watches.spawn(tell("Pods", stream, changes.clone(), |pod| Some(translate::pod(&pod)), Change::Pod));
+    let api: Api<Node> = Api::all(client.clone());
+    let stream = watcher(api, all().fields(&format!("metadata.name={}", scope.node)));
+    watches.spawn(tell("Nodes", stream, changes.clone(), |node| Some(translate::node(&node)), Change::Node));
+    watches
+}
+
+/// Tells what one watch says, reduced to facts. Ends with the receiver.
+async fn tell<K, T: Fact>(
+    kind: &'static str,
+    stream: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
+    changes: mpsc::Sender<(Instant, Change)>,
+    reduce: impl Fn(K) -> Option<T>,
+    change: impl Fn(Event<T>) -> Change,
+) where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let mut stream = pin!(stream.default_backoff());
+    let mut trouble: Option<String> = None;
+    while let Some(event) = stream.next().await {
+        let arrived = Instant::now();
+        let event = match event {
+            Ok(watcher::Event::Init) => Event::Begin,
+            Ok(watcher::Event::InitApply(object)) => {
+                let Some(facts) = reduce(object) else { continue };
+                Event::Listed(facts)
+            }
+            Ok(watcher::Event::InitDone) => Event::End,
+            Ok(watcher::Event::Apply(object)) => {
+                let Some(facts) = reduce(object) else { continue };
+                Event::Applied(facts)
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                Event::Deleted(translate::key(object.meta()), translate::version(object.meta()))
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if trouble.as_ref() != Some(&error) {
+                    tracing::warn!(kind, error, "what is known stays; the watch is tried again");
+                    trouble = Some(error);
+                }
+                continue;
+            }
+        };
+        if trouble.is_some() && matches!(event, Event::End | Event::Applied(_) | Event::Deleted(..)) {
+            tracing::info!(kind, "watched again");
+            trouble = None;
+        }
+        if changes.send((arrived, change(event))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The task between the watches and the agent.
+struct Follower {
+    view: View,
+    events: mpsc::Receiver<(Instant, Change)>,
+    addresses: watch::Receiver<BTreeSet<IpAddr>>,
+    told: mpsc::Sender<Delta>,
+    places: Places,
+}
+
+impl Follower {
+    async fn follow(mut self) {
+        // When the events that were not told yet began to arrive.
+        let mut arrived: Option<Instant> = None;
+        let mut last_told: Option<Instant> = None;
+        let mut doubtful_since: Option<Instant> = None;
+        let mut keeper = Keeper::new(self.places.clone());
+        let mut remind = time::interval(REMIND);
+        remind.tick().await;
+        loop {
+            let due = last_told.map(|last| last + JOIN).filter(|due| *due > Instant::now());
+            let doubt_ends = doubtful_since.map(|since| since + DOUBT);
+            let can_tell = self.view.has_news() && due.is_none();
+            select! {
+                biased;
+                event = self.events.recv() => {
+                    let Some((at, change)) = event else { return };
+                    self.view.handle(change);
+                    if self.view.has_news() {
+                        arrived.get_or_insert(at);
+                    }
+                    // What has come already is taken together.
+                    for _ in 0..self.events.len() {
+                        let Ok((_, change)) = self.events.try_recv() else { break };
+                        self.view.handle(change);
+                    }
+                    doubtful_since = self.view.is_doubtful().then(|| doubtful_since.unwrap_or_else(Instant::now));
+                    keeper.is_stale = true;
+                }
+                Ok(()) = self.addresses.changed() => {
+                    let addresses = self.addresses.borrow_and_update().clone();
+                    self.view.set_addresses(addresses);
+                }
+                permit = self.told.reserve(), if can_tell => {
+                    let Ok(permit) = permit else { return };
+                    if let Some(mut delta) = self.view.take() {
+                        delta.arrived = arrived.take();
+                        permit.send(delta);
+                        last_told = Some(Instant::now());
+                    }
+                }
+                () = sleep_until(due), if due.is_some() && self.view.has_news() => {}
+                () = sleep_until(doubt_ends), if doubt_ends.is_some() => {
+                    tracing::warn!("what the API server does not list any more is taken for gone");
+                    self.view.believe();
+                    doubtful_since = None;
+                }
+                () = keeper.due(), if keeper.is_stale && self.view.is_known() && !self.view.is_doubtful() => {
+                    keeper.keep(&self.view);
+                }
+                _ = remind.tick(), if !self.view.is_known() => {
+                    tracing::warn!(missing = ?self.view.unknown(), "the API server has not told all yet");
+                }
+            }
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Keeps what is known, off the path of events.
+struct Keeper {
+    places: Places,
+    last: Instant,
+    is_stale: bool,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    fn new(places: Places) -> Self {
+        Self { places, last: Instant::now(), is_stale: false, writing: None }
+    }
+
+    /// Waits until it is time, and the last one is written.
+    async fn due(&mut self) {
+        time::sleep_until((self.last + KEEP).into()).await;
+        if let Some(writing) = &mut self.writing {
+            let _ = writing.await;
+            self.writing = None;
+        }
+    }
+
+    fn keep(&mut self, view: &View) {
+        (self.is_stale, self.last) = (false, Instant::now());
+        let (facts, places) = (view.facts(), self.places.clone());
+        self.writing = Some(task::spawn_blocking(move || {
+            if let Err(error) = places.store(&facts) {
+                tracing::error!(%error, "the plan is not kept: without the API server a restart would lose it");
+            }
+        }));
+    }
+}
