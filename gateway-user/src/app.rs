@@ -1,11 +1,14 @@
 //! The agent, wired together: the one place that sees the model, the kernel, the proxy and the admin API.
 //!
-//! [`life`] starts and ends it; [`control`] is what happens in between: files, state and node become a plan
-//! ([`desired`]), the plan goes to the kernel ([`kernel`]) and to the proxy.
+//! [`life`] starts and ends it; [`control`] is what happens in between: what is declared (by files or by a
+//! cluster), state and node become a plan ([`desired`]), the plan goes to the kernel ([`kernel`]) and to the proxy.
 
 mod answer;
+mod cluster;
 mod control;
+mod declared;
 mod desired;
+mod health_ports;
 mod kernel;
 mod lead;
 mod life;
@@ -15,6 +18,7 @@ mod node;
 mod served;
 mod sources;
 mod succession;
+mod uplinks;
 
 use std::path::Path;
 

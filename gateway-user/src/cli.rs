@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use self::args::{Cli, Command, RunArgs};
+use self::args::{Cli, Command};
 use crate::{
     app, causes,
     config::{Config, ConfigError},
@@ -40,7 +40,14 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => run(*args),
+        Command::Run(args) => {
+            let print = args.serving.print_config;
+            run(Config::try_from(*args)?, print)
+        }
+        Command::Agent(args) => {
+            let print = args.serving.print_config;
+            run(Config::try_from(*args)?, print)
+        }
         Command::Controller(args) => app::lead(*args).map(|()| ExitCode::SUCCESS),
         Command::Uninstall { pin_dir } => {
             output::print(&app::uninstall(&pin_dir)?)?;
@@ -54,9 +61,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let print = args.print_config;
-    let config = Config::try_from(args)?;
+fn run(config: Config, print: bool) -> anyhow::Result<ExitCode> {
     if print {
         output::print(&output::yaml(&serde_json::to_value(&config)?)?)?;
         return Ok(ExitCode::SUCCESS);

@@ -11,17 +11,20 @@ use serde::Serialize;
 
 use crate::{
     admin::address::AdminAddress,
-    cli::args::{LogFormat, RunArgs},
+    cli::args::{AgentArgs, LogFormat, RunArgs, ServingArgs},
 };
 
 /// What the arguments resolve to: checked, without duplicates, paths absolute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
+    /// What is followed in a cluster; `None`: files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterConfig>,
     /// Files and folders of gateway artifacts.
     pub artifacts: Vec<PathBuf>,
     /// Files and folders of workloads.
     pub workloads: Vec<PathBuf>,
-    /// Names of the devices that clients come in through.
+    /// Names of the devices that clients come in through; none in a cluster: they are found.
     pub interfaces: Vec<String>,
     /// Addresses that gateways answer on besides those of the devices.
     pub addresses: BTreeSet<IpAddr>,
@@ -50,6 +53,26 @@ pub struct Config {
     pub log: String,
 }
 
+/// An agent's place in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClusterConfig {
+    /// Name of its node.
+    pub node: String,
+    /// Weir's own namespace.
+    pub namespace: String,
+    /// Name of its pod.
+    pub pod: Option<String>,
+    /// Where it answers probes, whether it serves or another agent of the node does.
+    pub own_admin: Option<AdminAddress>,
+    /// The folder that does not outlive the machine.
+    pub run_dir: PathBuf,
+}
+
+/// Where the agent in the pod with this uid answers probes.
+pub fn own_admin(run_dir: &std::path::Path, pod_uid: &str) -> AdminAddress {
+    AdminAddress::Unix(run_dir.join(format!("agent-{pod_uid}.sock")))
+}
+
 /// Arguments that contradict each other or name what cannot be.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -72,6 +95,11 @@ pub enum ConfigError {
     /// A name that no namespace can have.
     #[error("--namespace {0:?}: expected a name without white space or slash")]
     Namespace(String),
+    /// A name that no node can have.
+    #[error(
+        "--node-name {0:?}: expected the name of this node in the cluster, as `kubectl get nodes` shows it"
+    )]
+    NodeName(String),
     /// A path that cannot be made absolute.
     #[error("{flag} {}: {reason}", path.display())]
     Path {
@@ -93,42 +121,87 @@ impl TryFrom<RunArgs> for Config {
     type Error = ConfigError;
 
     fn try_from(args: RunArgs) -> Result<Self, ConfigError> {
-        if let AdminAddress::Tcp(address) = args.admin
-            && !address.ip().is_loopback()
-            && args.admin_token_file.is_none()
-        {
-            return Err(ConfigError::AdminWithoutToken(address));
-        }
-        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&args.log) {
-            return Err(ConfigError::Log(args.log, error.to_string()));
-        }
         Ok(Self {
             artifacts: absolute("--config", args.config)?,
             workloads: absolute("--workloads", args.workloads)?,
             interfaces: interfaces(args.interface)?,
             addresses: args.address.into_iter().map(address).collect::<Result<_, _>>()?,
-            state_dir: absolute_path("--state-dir", args.state_dir)?,
-            pin_dir: absolute_path("--pin-dir", args.pin_dir)?,
-            admin: match args.admin {
-                AdminAddress::Unix(path) => AdminAddress::Unix(absolute_path("--admin", path)?),
-                AdminAddress::Tcp(address) => AdminAddress::Tcp(address),
-            },
-            admin_token_file: args
-                .admin_token_file
-                .map(|path| absolute_path("--admin-token-file", path))
-                .transpose()?,
-            metrics: args.metrics,
-            cgroup: args.cgroup.map(|path| absolute_path("--cgroup", path)).transpose()?,
-            services_cgroup: args
-                .services_cgroup
-                .map(|path| absolute_path("--services-cgroup", path))
-                .transpose()?,
             namespace: namespace(args.namespace)?,
-            drain_timeout: args.drain_timeout,
-            log_format: args.log_format,
-            log: args.log,
+            ..serving(args.serving, args.metrics)?
         })
     }
+}
+
+impl TryFrom<AgentArgs> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: AgentArgs) -> Result<Self, ConfigError> {
+        if !is_subdomain(&args.node_name) {
+            return Err(ConfigError::NodeName(args.node_name));
+        }
+        let run_dir = absolute_path("--run-dir", args.run_dir)?;
+        let cluster = ClusterConfig {
+            node: args.node_name,
+            namespace: namespace(args.system_namespace)?,
+            pod: args.pod_name,
+            own_admin: args.pod_uid.filter(|uid| !uid.is_empty()).map(|uid| own_admin(&run_dir, &uid)),
+            run_dir,
+        };
+        Ok(Self {
+            cluster: Some(cluster),
+            interfaces: interfaces(args.interface)?,
+            ..serving(args.serving, args.metrics)?
+        })
+    }
+}
+
+/// What every agent has, with nothing to follow yet.
+fn serving(args: ServingArgs, metrics: SocketAddr) -> Result<Config, ConfigError> {
+    if let AdminAddress::Tcp(address) = args.admin
+        && !address.ip().is_loopback()
+        && args.admin_token_file.is_none()
+    {
+        return Err(ConfigError::AdminWithoutToken(address));
+    }
+    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&args.log) {
+        return Err(ConfigError::Log(args.log, error.to_string()));
+    }
+    Ok(Config {
+        cluster: None,
+        artifacts: Vec::new(),
+        workloads: Vec::new(),
+        interfaces: Vec::new(),
+        addresses: BTreeSet::new(),
+        state_dir: absolute_path("--state-dir", args.state_dir)?,
+        pin_dir: absolute_path("--pin-dir", args.pin_dir)?,
+        admin: match args.admin {
+            AdminAddress::Unix(path) => AdminAddress::Unix(absolute_path("--admin", path)?),
+            AdminAddress::Tcp(address) => AdminAddress::Tcp(address),
+        },
+        admin_token_file: args
+            .admin_token_file
+            .map(|path| absolute_path("--admin-token-file", path))
+            .transpose()?,
+        metrics,
+        cgroup: args.cgroup.map(|path| absolute_path("--cgroup", path)).transpose()?,
+        services_cgroup: args
+            .services_cgroup
+            .map(|path| absolute_path("--services-cgroup", path))
+            .transpose()?,
+        namespace: String::new(),
+        drain_timeout: args.drain_timeout,
+        log_format: args.log_format,
+        log: args.log,
+    })
+}
+
+/// Whether it can be the name of a node (RFC 1123 subdomain).
+fn is_subdomain(name: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = |label: &str| {
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inside)
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 fn absolute(flag: &'static str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, ConfigError> {
@@ -230,6 +303,23 @@ mod tests {
         ] {
             assert!(config(&[flag, value]).is_err(), "{flag} {value} was accepted");
         }
+    }
+
+    #[test]
+    fn an_agent_of_a_node_answers_probes_under_its_pod_s_uid() {
+        let args = ["weir", "agent", "--node-name", "n1", "--pod-uid", "1-2", "--metrics", "192.0.2.1:9191"];
+        let Command::Agent(args) = Cli::try_parse_from(args).unwrap().command else {
+            panic!("`agent` parsed as another command")
+        };
+        let config = Config::try_from(*args).unwrap();
+        let cluster = config.cluster.unwrap();
+        assert_eq!(cluster.own_admin.unwrap().to_string(), "unix:/run/weir/agent-1-2.sock");
+        assert_eq!((cluster.namespace.as_str(), config.interfaces.len()), ("weir-system", 0));
+        let args = ["weir", "agent", "--node-name", "N 1"];
+        let Command::Agent(args) = Cli::try_parse_from(args).unwrap().command else {
+            panic!("`agent` parsed as another command")
+        };
+        assert!(matches!(Config::try_from(*args), Err(ConfigError::NodeName(_))));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub enum Writers {
     Everyone,
     /// On loopback without a token: local processes, but not web pages in a local browser.
     Local,
+    /// Nobody.
+    Nobody,
     /// Who shows the token in this file, which is read each time: it can be replaced while the agent runs.
     Token(PathBuf),
 }
@@ -32,6 +34,9 @@ pub(super) enum Denied {
         /// Why.
         error: io::Error,
     },
+    /// No writes here at all.
+    #[error("nothing can be changed on this address; changes are made on the admin address")]
+    Write,
     /// A browser, on behalf of a page.
     #[error("requests of web pages are refused on this address")]
     Page,
@@ -42,7 +47,7 @@ impl Denied {
         match self {
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::Unreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Page => StatusCode::FORBIDDEN,
+            Self::Page | Self::Write => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -52,13 +57,16 @@ impl Writers {
     pub(super) fn check_read(&self, headers: &HeaderMap) -> Result<(), Denied> {
         match self {
             Self::Local if is_of_a_page(headers) => Err(Denied::Page),
-            Self::Everyone | Self::Local | Self::Token(_) => Ok(()),
+            Self::Everyone | Self::Nobody | Self::Local | Self::Token(_) => Ok(()),
         }
     }
 
     /// Whether a write with `headers` is allowed.
     pub(super) fn check_write(&self, headers: &HeaderMap) -> Result<(), Denied> {
         self.check_read(headers)?;
+        if matches!(self, Self::Nobody) {
+            return Err(Denied::Write);
+        }
         let Self::Token(path) = self else { return Ok(()) };
         let expected =
             fs::read_to_string(path).map_err(|error| Denied::Unreadable { path: path.clone(), error })?;

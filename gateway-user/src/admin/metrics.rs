@@ -13,9 +13,10 @@ use prometheus_client::{
 use tokio::time;
 
 use super::{
+    api::Api,
     question::{Agent, Question},
     server::{Connection, Reply, Service, error, with_body},
-    views::{GatewayStats, RouteStats, StatsView, StatusView, Traffic},
+    views::{GatewayStats, Latency, RouteStats, StatsView, StatusView, Traffic},
 };
 
 /// How long an answer may take: longer, and the agent counts as stuck.
@@ -25,7 +26,12 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// Metrics and health of an agent.
 #[derive(Clone, Debug)]
-pub struct Health(pub Agent);
+pub struct Health {
+    /// Who answers.
+    pub agent: Agent,
+    /// What of the admin API is answered here as well.
+    pub reads: Option<Api>,
+}
 
 impl Service for Health {
     type Connection = Self;
@@ -41,6 +47,10 @@ impl Connection for Health {
             (&Method::GET, "/metrics") => self.metrics().await,
             (&Method::GET, "/healthz") => with_body(StatusCode::OK, TEXT, "ok\n"),
             (&Method::GET, "/readyz") => self.ready().await,
+            (_, path) if path.starts_with("/v1/") && self.reads.is_some() => {
+                let reads = self.reads.as_ref().expect("it was looked at just now");
+                reads.connect().answer(request).await
+            }
             (&Method::GET, path) => error(
                 StatusCode::NOT_FOUND,
                 format!("there is no {path}; there are /metrics, /healthz, /readyz"),
@@ -54,7 +64,7 @@ impl Connection for Health {
 
 impl Health {
     async fn status(&self) -> Option<StatusView> {
-        time::timeout(PATIENCE, self.0.ask(Question::Status)).await.ok()?.ok()
+        time::timeout(PATIENCE, self.agent.ask(Question::Status)).await.ok()?.ok()
     }
 
     async fn ready(&self) -> Reply {
@@ -72,7 +82,7 @@ impl Health {
 
     async fn metrics(&self) -> Reply {
         let (agent, counters) =
-            tokio::join!(self.status(), time::timeout(PATIENCE, self.0.ask(Question::Stats)));
+            tokio::join!(self.status(), time::timeout(PATIENCE, self.agent.ask(Question::Stats)));
         match (agent, counters) {
             (Some(agent), Ok(Ok(Ok(counters)))) => {
                 with_body(StatusCode::OK, OPEN_METRICS, render(agent, counters))
@@ -128,6 +138,13 @@ impl Reading {
         ];
         for (name, help, value) in gauges {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        if let Some(took) = &self.counters.convergence {
+            let help = "Time from an event of the API server to the last write of a map";
+            let name = "agent_convergence";
+            let mut metric =
+                encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+            encode_latency(&mut metric, took)?;
         }
         let mut findings = BTreeMap::from([("error", 0_i64), ("warning", 0)]);
         for finding in &status.findings {
@@ -202,20 +219,7 @@ impl Reading {
         let unit = Some(&Unit::Seconds);
         let mut metric = encoder.encode_descriptor("request_duration", help, unit, MetricType::Histogram)?;
         for (labels, route) in self.routes().filter(|(_, route)| !route.latency.buckets.is_empty()) {
-            // The encoder adds the buckets up and writes infinity as +Inf, the bucket that readers require.
-            let buckets: Vec<_> = route
-                .latency
-                .buckets
-                .iter()
-                .map(|(bound, count)| (bound.unwrap_or(f64::INFINITY), *count))
-                .collect();
-            let latency = &route.latency;
-            metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-                latency.sum,
-                latency.count,
-                &buckets,
-                None,
-            )?;
+            encode_latency(&mut metric.encode_family(&labels)?, &route.latency)?;
         }
         Ok(())
     }
@@ -250,6 +254,13 @@ fn encode_traffic<'a, I: Iterator<Item = (Labels<'a>, Traffic)>>(
     Ok(())
 }
 
+fn encode_latency(metric: &mut MetricEncoder, latency: &Latency) -> fmt::Result {
+    // The encoder adds the buckets up and writes infinity as +Inf, the bucket that readers require.
+    let bound = |(bound, count): &(Option<f64>, u64)| (bound.unwrap_or(f64::INFINITY), *count);
+    let buckets: Vec<_> = latency.buckets.iter().map(bound).collect();
+    metric.encode_histogram::<NoLabelSet>(latency.sum, latency.count, &buckets, None)
+}
+
 fn counter(metric: &mut MetricEncoder, labels: &[(&'static str, &str)], value: u64) -> fmt::Result {
     metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)
 }
@@ -267,7 +278,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::admin::views::Latency;
 
     #[test]
     fn a_histogram_ends_with_the_infinite_bucket_that_readers_require() {

@@ -115,7 +115,10 @@ fn start<S: Service>(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'stati
 }
 
 /// An answer of `value` as JSON.
-pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
+///
+/// # Panics
+/// Where `value` has a map whose keys are no texts, or a number that is not finite.
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
     let body = serde_json::to_vec(value).expect("views have text keys and finite numbers");
     with_body(status, "application/json", body)
 }

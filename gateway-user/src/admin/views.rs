@@ -159,6 +159,9 @@ pub struct StatsView {
     pub refused_requests: BTreeMap<String, u64>,
     /// Client connections that the proxy holds open.
     pub open_connections: u64,
+    /// From a change of the cluster to its being in force; nothing without a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convergence: Option<Latency>,
 }
 
 /// Packets and bytes both ways; bytes are IP lengths.

@@ -173,6 +173,7 @@ pub(super) fn stats(kernel: &dataplane::Stats, proxy: &proxy::Stats, resolved: &
             .collect(),
         refused_requests: refused,
         open_connections: proxy.connections,
+        convergence: None,
     }
 }
 

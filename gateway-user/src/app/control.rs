@@ -4,6 +4,7 @@
 //! kernel, then given to the proxy; whoever asked for it is answered after that.
 
 mod change;
+mod follow;
 mod phase;
 mod status;
 
@@ -11,16 +12,18 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
 use gateway_model::{discovery::Kept, finding::Finding};
 
+use self::follow::Convergence;
 use super::{
+    declared::Declared,
     desired::{Desired, FindingLog, Node},
     kernel::{Kernel, KernelGone},
     mark::Marks,
     node,
-    sources::Sources,
 };
 use crate::{
     causes,
     config::Config,
+    control::agent::acknowledge::{Acknowledgement, Acknowledger},
     dataplane::{self, Dataplane, Loaded, Reach},
     proxy::{self, Family, Proxy},
     state::StateFolder,
@@ -48,19 +51,28 @@ pub(super) struct Control {
     log: FindingLog,
     started: Instant,
     is_broken: bool,
+    /// Addresses that have a local route because of us; `None`: to be looked at again.
+    local_routes: Option<BTreeSet<IpAddr>>,
+    /// How long changes of the cluster took to be in force.
+    convergence: Convergence,
+    /// Tells the cluster what this node has in force.
+    acknowledger: Option<Acknowledger>,
+    /// What it was told last.
+    said: Acknowledgement,
 }
 
 impl Control {
-    /// Opens what is loaded, starts the proxy, and puts what `sources` declare in force.
+    /// Opens what is loaded, starts the proxy, and puts what is declared in force.
     ///
     /// # Errors
     /// Where anything of that fails: an agent starts whole or not at all.
     pub(super) async fn start(
         config: Config,
         loaded: Loaded,
-        sources: Sources,
+        declared: Declared,
         state: StateFolder,
         kept: Kept,
+        acknowledger: Option<Acknowledger>,
     ) -> anyhow::Result<Self> {
         let kernel = Kernel::open(loaded).await?;
         let marks = Marks::new(kernel.call(|dataplane| dataplane.marker()).await?);
@@ -69,7 +81,7 @@ impl Control {
         let proxy_config = proxy::Config { seed, ..proxy::Config::default() };
         let proxy = Proxy::start(proxy_config, Arc::default(), Arc::clone(&marks) as Arc<dyn proxy::Mark>)?;
         let mut control = Self {
-            desired: Desired::new(sources, kept.clone(), config.addresses.clone()),
+            desired: Desired::new(declared, kept.clone(), config.addresses.clone()),
             config,
             state,
             stored: kept,
@@ -83,6 +95,10 @@ impl Control {
             log: FindingLog::default(),
             started: Instant::now(),
             is_broken: false,
+            local_routes: None,
+            convergence: Convergence::default(),
+            acknowledger,
+            said: Acknowledgement::default(),
         };
         control.refresh().await;
         if let Some(trouble) = control.trouble.take() {
@@ -92,9 +108,9 @@ impl Control {
         Ok(control)
     }
 
-    /// What the files declare.
-    pub(super) fn sources(&mut self) -> &mut Sources {
-        &mut self.desired.sources
+    /// What is declared.
+    pub(super) fn declared(&mut self) -> &mut Declared {
+        &mut self.desired.declared
     }
 
     /// The proxy.
@@ -110,8 +126,7 @@ impl Control {
         }
         let done = self.try_refresh().await;
         self.note(done);
-        let findings = self.findings();
-        self.log.update(&findings);
+        self.tell().await;
     }
 
     /// Does what is due by the clock: ports that others opened or closed, routes that expire, another try.
@@ -128,6 +143,7 @@ impl Control {
 
     /// What the world says is followed even where it cannot be stored: traffic first.
     async fn try_refresh(&mut self) -> anyhow::Result<()> {
+        self.local_routes = None;
         self.look_at_node().await?;
         self.desired.work_out(&self.node);
         let stored = self.store();
@@ -145,14 +161,20 @@ impl Control {
     async fn look_at_node(&mut self) -> anyhow::Result<()> {
         self.node.devices = node::follow_addresses(&self.config.interfaces, &self.node.devices);
         self.node.listening = node::listening();
-        let endpoints = self.desired.endpoint_addresses();
+        self.look_for_endpoints().await
+    }
+
+    async fn look_for_endpoints(&mut self) -> anyhow::Result<()> {
+        let endpoints = self.desired.declared.addresses_to_find();
         self.node.through_uplink =
             self.call(move |dataplane| through_uplink(dataplane, &endpoints)).await??;
         Ok(())
     }
 
     fn store(&mut self) -> anyhow::Result<()> {
-        if self.desired.is_kept_new && *self.desired.kept() != self.stored {
+        // In a cluster it is the leader's to remember.
+        let is_ours = matches!(self.desired.declared, Declared::Files(_));
+        if is_ours && self.desired.is_kept_new && *self.desired.kept() != self.stored {
             self.state.store(self.desired.kept())?;
             self.stored = self.desired.kept().clone();
         }
@@ -164,27 +186,39 @@ impl Control {
     async fn put_in_force(&mut self) -> anyhow::Result<()> {
         let generation = self.desired.generation;
         let plan = self.desired.plan().l4.clone();
-        let addresses = self.config.addresses.clone();
+        let addresses = self.addresses_to_route();
+        let routes = (self.local_routes.as_ref() != Some(&addresses)).then(|| addresses.clone());
         let applied = self
             .call(move |dataplane| {
-                dataplane.ensure_local_routes(&addresses)?;
+                if let Some(addresses) = routes {
+                    dataplane.ensure_local_routes(&addresses)?;
+                }
                 dataplane.apply(&plan)
             })
             .await??;
+        self.local_routes = Some(addresses);
         self.proxy.set_table(Arc::clone(&self.desired.plan().l7));
-        self.unreachable = applied.unreachable.iter().filter_map(unreachable).collect();
-        self.unreachable.extend(applied.rejected.iter().map(rejected));
+        let unreachable = applied.unreachable.iter().filter_map(unreachable);
+        let unreachable = unreachable.chain(applied.rejected.iter().map(rejected)).collect();
+        self.desired.are_findings_new |= unreachable != self.unreachable;
+        self.unreachable = unreachable;
         if generation != self.in_force {
-            tracing::info!(
-                generation,
-                gateways = self.desired.resolved().gateways.len(),
-                slots = applied.slots,
-                frontends = applied.frontends,
-                "in force"
-            );
+            self.log_in_force(&applied);
             self.in_force = generation;
         }
         Ok(())
+    }
+
+    /// In a cluster endpoints come and go all the time: only the first generation is news.
+    fn log_in_force(&self, applied: &dataplane::Applied) {
+        let generation = self.desired.generation;
+        let gateways = self.desired.resolved().gateways.len();
+        let dataplane::Applied { slots, frontends, .. } = applied;
+        if self.in_force > 0 && matches!(self.desired.declared, Declared::Cluster(_)) {
+            tracing::debug!(generation, gateways, slots, frontends, "in force");
+        } else {
+            tracing::info!(generation, gateways, slots, frontends, "in force");
+        }
     }
 
     /// Gives the proxy's listening sockets to the kernel.

@@ -1,4 +1,4 @@
-//! What is to be in force: from files, state and node to a plan.
+//! What is to be in force: from what is declared, state and node to a plan.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,13 +13,12 @@ use gateway_model::{
     plan::Plan,
     planner::{self, Planner},
     resolve::Resolved,
-    snapshot::{External, Settings},
-    workload::Workload,
+    snapshot::External,
 };
 
 use super::{
+    declared::Declared,
     node::{DeviceAddresses, Listening},
-    sources::Sources,
 };
 
 /// What the node says.
@@ -36,22 +35,25 @@ pub(super) struct Node {
 /// What is to be in force, and what it is worked out from.
 #[derive(Debug)]
 pub(super) struct Desired {
-    /// What the files declare.
-    pub(super) sources: Sources,
+    /// What is declared.
+    pub(super) declared: Declared,
     /// What that means, and what is changed at run time.
     pub(super) planner: Planner,
     /// Counts changes of the plan.
     pub(super) generation: u64,
     /// Whether something else may be remembered than was stored last.
     pub(super) is_kept_new: bool,
+    /// Whether something else may be wrong than was asked for last.
+    pub(super) are_findings_new: bool,
     addresses: BTreeSet<IpAddr>,
 }
 
 impl Desired {
     /// Nothing yet, but for what is remembered; `addresses` are those besides the devices' own.
-    pub(super) fn new(sources: Sources, kept: Kept, addresses: BTreeSet<IpAddr>) -> Self {
-        let planner = Planner::new(Settings::default(), kept);
-        Self { sources, planner, generation: 0, is_kept_new: false, addresses }
+    pub(super) fn new(declared: Declared, kept: Kept, addresses: BTreeSet<IpAddr>) -> Self {
+        let planner = Planner::new(declared.settings(), kept);
+        let (is_kept_new, are_findings_new) = (false, false);
+        Self { declared, planner, generation: 0, is_kept_new, are_findings_new, addresses }
     }
 
     /// What everything means.
@@ -76,14 +78,18 @@ impl Desired {
 
     /// Works out what has changed. Level-triggered: what happened in the meantime does not matter.
     pub(super) fn work_out(&mut self, node: &Node) {
-        if let Some(gateways) = self.sources.take_gateways() {
+        if let Some(gateways) = self.declared.take_gateways() {
+            self.are_findings_new = true;
             self.planner.set_gateways(gateways);
         }
-        for (identity, workload) in self.sources.take_workloads() {
+        for (identity, workload) in self.declared.take_workloads() {
             match workload {
                 Some(workload) => self.planner.upsert_workload(workload),
                 None => self.planner.remove_workload(&identity),
             }
+        }
+        for (key, frontends) in self.declared.take_frontends() {
+            self.planner.set_frontends(&key, frontends);
         }
         self.planner.set_node(self.as_planned_for(node));
         let update = self.planner.update(now());
@@ -93,6 +99,7 @@ impl Desired {
         let is_plan_new = self.generation == 0 || update.is_table_new || !update.changes.is_empty();
         self.generation += u64::from(is_plan_new);
         self.is_kept_new |= update.is_kept_new;
+        self.are_findings_new |= update.are_findings_new;
     }
 
     /// What the node says to gateways: of ports only those that others have on an address of theirs.
@@ -102,7 +109,7 @@ impl Desired {
         let is_ours = |address: IpAddr| address.is_unspecified() || addresses.contains(&address);
         let in_use = node.listening.iter().filter(|socket| is_ours(socket.address));
         planner::Node {
-            name: None,
+            name: self.declared.node().map(str::to_owned),
             ports_in_use: in_use.map(|socket| (socket.protocol, socket.port)).collect(),
             through_uplink: node.through_uplink.clone(),
             external: External::default(),
@@ -115,17 +122,9 @@ impl Desired {
         self.resolved().deadline.is_some_and(|deadline| deadline <= now())
     }
 
-    /// Every address that may be an endpoint.
-    pub(super) fn endpoint_addresses(&self) -> BTreeSet<IpAddr> {
-        let routes = self.sources.gateways().flat_map(|gateway| &gateway.routes);
-        let external = routes.filter_map(|route| route.external()?.0.parse().ok());
-        let workloads = self.sources.workloads();
-        workloads.flat_map(|Workload { addresses, .. }| addresses.iter().copied()).chain(external).collect()
-    }
-
     /// What is wrong with what is declared.
     pub(super) fn findings(&self) -> Vec<Finding> {
-        let mut findings = self.sources.findings();
+        let mut findings = self.declared.findings();
         findings.extend(self.resolved().findings.iter().cloned());
         gateway_model::finding::sort(&mut findings);
         findings
@@ -165,7 +164,7 @@ mod tests {
 
     use gateway_model::key::Protocol;
 
-    use super::*;
+    use super::{super::sources::Sources, *};
     use crate::watch::Texts;
 
     fn gateways(ports: &[(&str, u16)]) -> Texts {
@@ -186,9 +185,14 @@ mod tests {
     fn desired(ports: &[(&str, u16)]) -> Desired {
         let mut sources = Sources::new("default");
         sources.set_artifacts(&gateways(ports));
-        let mut desired = Desired::new(sources, Kept::default(), BTreeSet::new());
+        let mut desired = Desired::new(Declared::Files(sources), Kept::default(), BTreeSet::new());
         desired.work_out(&node());
         desired
+    }
+
+    fn sources(desired: &mut Desired) -> &mut Sources {
+        let Declared::Files(sources) = &mut desired.declared else { panic!("made from files") };
+        sources
     }
 
     fn ports(desired: &Desired) -> Vec<(String, u16)> {
@@ -202,12 +206,12 @@ mod tests {
     #[test]
     fn a_gateway_that_asks_for_another_one_s_port_stays_where_it_is() {
         let mut desired = desired(&[("a", 1001), ("b", 1002)]);
-        desired.sources.set_artifacts(&gateways(&[("a", 1001), ("b", 1001)]));
+        sources(&mut desired).set_artifacts(&gateways(&[("a", 1001), ("b", 1001)]));
         desired.work_out(&node());
         assert_eq!(ports(&desired), [("a".to_owned(), 1001), ("b".to_owned(), 1002)]);
         assert_eq!(errors(&desired), ["port-conflict"]);
         assert_eq!(desired.generation, 1, "nothing in force has changed");
-        desired.sources.set_artifacts(&gateways(&[("a", 1003), ("b", 1001)]));
+        sources(&mut desired).set_artifacts(&gateways(&[("a", 1003), ("b", 1001)]));
         desired.work_out(&node());
         assert_eq!(ports(&desired), [("a".to_owned(), 1003), ("b".to_owned(), 1001)]);
         assert!(errors(&desired).is_empty());
@@ -218,7 +222,7 @@ mod tests {
         let mut desired = desired(&[("a", 1001)]);
         let socket = Listening { protocol: Protocol::Tcp, address: Ipv4Addr::UNSPECIFIED.into(), port: 1005 };
         let node = Node { listening: BTreeSet::from([socket]), ..node() };
-        desired.sources.set_artifacts(&gateways(&[("a", 1005)]));
+        sources(&mut desired).set_artifacts(&gateways(&[("a", 1005)]));
         desired.work_out(&node);
         assert_eq!(ports(&desired), [("a".to_owned(), 1001)]);
         assert_eq!(errors(&desired), ["port-in-use"]);
@@ -245,15 +249,15 @@ mod tests {
             );
             Texts::from([(PathBuf::from("/w.yaml"), Ok(text.into()))])
         };
-        desired.sources.set_workloads(&pod("10.0.0.1"));
+        sources(&mut desired).set_workloads(&pod("10.0.0.1"));
         desired.work_out(&node());
         assert_eq!((endpoints(&desired), desired.generation), (vec!["10.0.0.1:80".to_owned()], 2));
         desired.is_kept_new = false;
-        desired.sources.set_workloads(&pod("10.0.0.2"));
+        sources(&mut desired).set_workloads(&pod("10.0.0.2"));
         desired.work_out(&node());
         assert_eq!((endpoints(&desired), desired.generation), (vec!["10.0.0.2:80".to_owned()], 3));
         assert!(!desired.is_kept_new, "its route is what it was");
-        desired.sources.set_workloads(&Texts::new());
+        sources(&mut desired).set_workloads(&Texts::new());
         desired.work_out(&Node::default());
         assert_eq!((endpoints(&desired), desired.generation), (Vec::new(), 4));
         assert!(desired.resolved().addresses.is_empty());

@@ -1,10 +1,10 @@
 //! An agent's life: start, perhaps from a predecessor; serve; leave, perhaps to a successor.
 
-mod files;
+mod inputs;
 mod network;
 mod start;
 
-use std::{io, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -14,9 +14,15 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-use self::{files::Files, network::Network, start::Servers};
+use self::{
+    inputs::{Input, Inputs, Opened},
+    network::Network,
+    start::{Servers, Start},
+};
 use super::{
     control::Control,
+    declared::Declared,
+    health_ports::HealthPorts,
     kernel::KernelGone,
     succession::{self, Claim},
 };
@@ -43,28 +49,30 @@ enum End {
 ///
 /// # Errors
 /// Where it cannot start, or cannot go on.
-pub(super) async fn live(config: Config) -> anyhow::Result<()> {
+pub(super) async fn live(mut config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let (files, sources) = Files::open(&config)?;
+    let Some(Opened { inputs, declared, acknowledger }) = Inputs::open(&mut config, &mut signals).await?
+    else {
+        return Ok(());
+    };
     start::check(&config)?;
     dataplane::ensure_bpffs(&config.pin_dir).context("--pin-dir")?;
     let name = succession::name_of(&config.pin_dir)?;
     let (agent, mut questions) = Agent::new();
+    let start = Start { config: &config, declared, acknowledger, agent: &agent };
     let (control, servers) = match succession::claim(&name).await? {
-        Claim::Ours(listener) => start::start(&config, sources, &agent, listener).await?,
-        Claim::Theirs(predecessor) => start::succeed(&config, sources, &agent, predecessor, &name).await?,
+        Claim::Ours(listener) => start.fresh(listener).await?,
+        Claim::Theirs(predecessor) => start.succeed(predecessor, &name).await?,
     };
     tracing::info!(
         admin = %config.admin,
         metrics = %config.metrics,
         "serving; `weir get` lists gateways, `weir status` says how it goes"
     );
-    let mut service = Service { control, files, servers, agent };
+    let health_ports = HealthPorts::default();
+    let mut service = Service { control, inputs, servers, agent, health_ports };
     let end = service.serve(&config, &mut questions, &mut signals).await;
-    let Service { control, servers, .. } = service;
-    // Nobody is answered any more; a successor has its own.
-    drop(servers);
-    leave(&control, &config, &end, &mut signals).await;
+    service.leave(&config, &end, &mut questions, &mut signals).await;
     match end {
         End::Told | End::Succeeded => Ok(()),
         End::Broken => Err(KernelGone.into()),
@@ -74,9 +82,10 @@ pub(super) async fn live(config: Config) -> anyhow::Result<()> {
 /// An agent in service.
 struct Service {
     control: Control,
-    files: Files,
+    inputs: Inputs,
     servers: Servers,
     agent: Agent,
+    health_ports: HealthPorts,
 }
 
 impl Service {
@@ -91,6 +100,7 @@ impl Service {
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut network = Network::default();
         network.follow(self.control.ticks());
+        self.answer_health();
         loop {
             select! {
                 () = signals.next() => return End::Told,
@@ -100,9 +110,11 @@ impl Service {
                     }
                     network.follow(self.control.ticks());
                 }
-                Ok(()) = self.files.artifacts.changed() => self.read_files().await,
-                Ok(()) = self.files.workloads.changed() => self.read_files().await,
-                () = network.changed() => self.control.refresh().await,
+                input = self.inputs.changed() => self.take_over(input).await,
+                () = network.changed() => {
+                    self.inputs.tell_addresses();
+                    self.control.refresh().await;
+                }
                 _ = seconds.tick() => self.control.tick().await,
             }
             if self.control.is_broken() {
@@ -111,9 +123,26 @@ impl Service {
         }
     }
 
-    async fn read_files(&mut self) {
-        self.files.read_into(self.control.sources());
-        self.control.refresh().await;
+    async fn take_over(&mut self, input: Input) {
+        match input {
+            Input::Files => {
+                self.inputs.read_into(self.control.declared());
+                self.control.refresh().await;
+            }
+            Input::Cluster(delta) => {
+                let asks_for_health = delta.health_checks.is_some();
+                self.control.follow(*delta).await;
+                if asks_for_health {
+                    self.answer_health();
+                }
+            }
+        }
+    }
+
+    fn answer_health(&mut self) {
+        if let Declared::Cluster(cluster) = self.control.declared() {
+            self.health_ports.set(&cluster.health_checks);
+        }
     }
 
     async fn answer(&mut self, config: &Config, question: Question) -> Option<End> {
@@ -146,33 +175,72 @@ impl Service {
         if let Err(error) = self.servers.take_back(config, &self.agent) {
             tracing::error!("operators cannot reach this agent: {}", causes::text_of(&error));
         }
-        self.files.read_into(self.control.sources());
+        self.inputs.read_into(self.control.declared());
         self.control.resume().await;
+    }
+
+    /// Finishes what is in flight. L4 goes on without us.
+    async fn leave(
+        mut self,
+        config: &Config,
+        end: &End,
+        questions: &mut mpsc::Receiver<Question>,
+        signals: &mut Signals,
+    ) {
+        // Nobody is answered any more but those who ask for this very agent; a successor has its own.
+        self.servers.close();
+        self.control.fall_silent();
+        let what = match end {
+            End::Told => {
+                self.health_ports.leave();
+                "told to stop; draining"
+            }
+            End::Succeeded => {
+                self.health_ports.set(&BTreeMap::new());
+                "a successor serves; draining"
+            }
+            End::Broken => "the data plane is broken; draining",
+        };
+        tracing::info!(at_most = %humantime::format_duration(config.drain_timeout), "{what}");
+        select! {
+            drained = self.control.proxy().drain(config.drain_timeout) => match drained.left {
+                0 => tracing::info!("drained"),
+                left => tracing::warn!(left, "connections were cut: they took longer than --drain-timeout"),
+            },
+            () = answer_probes(&self.control, questions) => {}
+            () = signals.next() => tracing::warn!("told to stop again; connections were cut"),
+        }
+        match end {
+            End::Told => {
+                let pins = self.control.pin_dir();
+                tracing::info!(
+                    "maps and programs stay in the kernel, L4 traffic goes on; `weir uninstall --pin-dir {}` removes them",
+                    pins.display()
+                );
+            }
+            // The kubelet would start it again, and it would take over from its successor.
+            End::Succeeded if config.cluster.is_some() => {
+                self.control.be_succeeded();
+                tracing::info!("nothing left to do; waiting to be stopped");
+                select! {
+                    () = answer_probes(&self.control, questions) => {}
+                    () = signals.next() => {}
+                }
+            }
+            End::Succeeded | End::Broken => {}
+        }
     }
 }
 
-/// Finishes what is in flight. L4 goes on without us.
-async fn leave(control: &Control, config: &Config, end: &End, signals: &mut Signals) {
-    let what = match end {
-        End::Told => "told to stop; draining",
-        End::Succeeded => "a successor serves; draining",
-        End::Broken => "the data plane is broken; draining",
-    };
-    tracing::info!(at_most = %humantime::format_duration(config.drain_timeout), "{what}");
-    select! {
-        drained = control.proxy().drain(config.drain_timeout) => match drained.left {
-            0 => tracing::info!("drained"),
-            left => tracing::warn!(left, "connections were cut: they took longer than --drain-timeout"),
-        },
-        () = signals.next() => tracing::warn!("told to stop again; connections were cut"),
+/// Answers those who ask how this very agent is; never ends.
+async fn answer_probes(control: &Control, questions: &mut mpsc::Receiver<Question>) {
+    while let Some(question) = questions.recv().await {
+        // Whoever asks for anything else is told that the agent is stopping.
+        if let Question::Status(answer) = question {
+            let _ = answer.send(control.status().await);
+        }
     }
-    if matches!(end, End::Told) {
-        let pins = control.pin_dir();
-        tracing::info!(
-            "maps and programs stay in the kernel, L4 traffic goes on; `weir uninstall --pin-dir {}` removes them",
-            pins.display()
-        );
-    }
+    std::future::pending::<()>().await;
 }
 
 /// SIGTERM and SIGINT.

@@ -20,6 +20,14 @@ pub(super) enum NodeError {
         /// Those that exist.
         existing: String,
     },
+    /// Nothing that could be an uplink.
+    #[error(
+        "no default route and no device with the node's own address; name the uplinks with --interface; there are: {existing}"
+    )]
+    NoUplink {
+        /// Devices that exist.
+        existing: String,
+    },
     /// The system does not tell.
     #[error("the addresses of network devices cannot be read: {0}")]
     Unreadable(#[from] nix::Error),
@@ -50,7 +58,11 @@ pub(super) fn follow_addresses(names: &[String], before: &DeviceAddresses) -> De
     names.iter().cloned().zip(names.iter().map(of)).collect()
 }
 
-fn all_addresses() -> Result<DeviceAddresses, NodeError> {
+/// Addresses of all devices.
+///
+/// # Errors
+/// Where the system does not tell.
+pub(super) fn all_addresses() -> Result<DeviceAddresses, NodeError> {
     let mut all = DeviceAddresses::new();
     for entry in nix::ifaddrs::getifaddrs()? {
         let addresses = all.entry(entry.interface_name).or_default();

@@ -30,6 +30,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent: load the programs, follow the files, serve until told to stop
     Run(Box<RunArgs>),
+    /// Run the agent of a Kubernetes node: follow the cluster, serve until told to stop
+    Agent(Box<AgentArgs>),
     /// Run the controller in a Kubernetes cluster: of several one leads
     Controller(Box<ControllerArgs>),
     /// Ask a running agent.
@@ -155,7 +157,50 @@ pub struct RunArgs {
     /// Address that gateways answer on besides those of the devices; may be repeated
     #[arg(long, value_name = "IP", num_args = 1.., value_parser = parse_address)]
     pub address: Vec<IpAddr>,
-    /// Keeps what was changed at run time
+    /// Namespace of artifacts and workloads that name none
+    #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
+    pub namespace: String,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9191", value_parser = parse_socket)]
+    pub metrics: SocketAddr,
+    /// What every agent has.
+    #[command(flatten)]
+    pub serving: ServingArgs,
+}
+
+/// Arguments of `weir agent`.
+#[derive(Args, Debug)]
+pub struct AgentArgs {
+    /// Name of this node
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    pub node_name: String,
+    /// Network device that clients come in through; may be repeated [default: those of the default routes and of the node's own address]
+    #[arg(long, value_name = "IF", num_args = 1..)]
+    pub interface: Vec<String>,
+    /// Weir's own namespace, where its shared Service is
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = SYSTEM_NAMESPACE)]
+    pub system_namespace: String,
+    /// Name of the pod that this is
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+    /// uid of the pod that this is: the agent answers probes under that name, as two share a node for a while
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pub pod_uid: Option<String>,
+    /// Keeps the last good plan as long as the machine runs
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub run_dir: PathBuf,
+    /// Where metrics, health and what `weir` asks of all nodes are served
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9191", value_parser = parse_socket)]
+    pub metrics: SocketAddr,
+    /// What every agent has.
+    #[command(flatten)]
+    pub serving: ServingArgs,
+}
+
+/// What every agent has.
+#[derive(Args, Debug)]
+pub struct ServingArgs {
+    /// Keeps what was changed at run time, and the last good plan
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir")]
     pub state_dir: PathBuf,
     /// Where maps and programs are pinned, on a BPF file system
@@ -167,9 +212,6 @@ pub struct RunArgs {
     /// File with the token that writes on IP:PORT must show; without it only loopback addresses are accepted
     #[arg(long, env = "WEIR_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// Where metrics and health are served
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9191", value_parser = parse_socket)]
-    pub metrics: SocketAddr,
     /// cgroup of the agent's own, in which packets to endpoints are counted [default: weir under the cgroup2 root]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
@@ -177,9 +219,6 @@ pub struct RunArgs {
     /// for every process of this machine
     #[arg(long, value_name = "PATH")]
     pub services_cgroup: Option<PathBuf>,
-    /// Namespace of artifacts and workloads that name none
-    #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
-    pub namespace: String,
     /// How long requests in flight may take once the agent is told to stop
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub drain_timeout: Duration,
@@ -220,6 +259,9 @@ pub struct ControllerArgs {
     pub log: String,
 }
 
+pub(super) const SYSTEM_NAMESPACE: &str = "weir-system";
+/// Where agents have their sockets.
+pub(super) const RUN_DIR: &str = "/run/weir";
 const DEFAULT_ADMIN: &str = "unix:/run/weir/admin.sock";
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 

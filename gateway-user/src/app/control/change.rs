@@ -8,7 +8,10 @@ use gateway_model::{
     weight::Weight,
 };
 
-use super::{super::desired::now, Control};
+use super::{
+    super::{declared::Declared, desired::now},
+    Control,
+};
 use crate::{
     admin::{
         Refusal,
@@ -83,6 +86,10 @@ impl Control {
         key: &GatewayKey,
         set: impl FnOnce(&mut Planner) -> Result<(), ChangeError>,
     ) -> Result<GatewayView, Refusal> {
+        if matches!(self.desired.declared, Declared::Cluster(_)) {
+            let advice = "weights and conditions are the cluster's: say them to the API server, as `weir` does without --admin";
+            return Err(Refusal::Invalid(advice.to_owned()));
+        }
         let before = self.desired.kept_routes(key);
         set(&mut self.desired.planner).map_err(refuse)?;
         if self.phase.kernel().is_none() {
@@ -96,8 +103,7 @@ impl Control {
             return Err(Refusal::Failed(format!("{}; nothing was changed", causes::text_of(&error))));
         }
         self.note(Ok(()));
-        let findings = self.findings();
-        self.log.update(&findings);
+        self.tell().await;
         let view = self
             .gateways()
             .into_iter()

@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use gateway_model::discovery::Kept;
 use tokio::task;
 
-use super::{super::kernel::Kernel, Control};
+use super::{
+    super::{declared::Declared, kernel::Kernel},
+    Control,
+};
 use crate::{
     admin::Refusal,
     config::Config,
@@ -22,13 +25,15 @@ pub(in crate::app) enum Phase {
     Yielding,
     /// Nobody, since a successor went away: this agent tries each second to write again.
     Recovering,
+    /// A successor, which serves as well: this agent has nothing left to do.
+    Succeeded,
 }
 
 impl Phase {
     pub(super) fn kernel(&self) -> Option<&Kernel> {
         match self {
             Self::Serving(kernel) => Some(kernel),
-            Self::Yielding | Self::Recovering => None,
+            Self::Yielding | Self::Recovering | Self::Succeeded => None,
         }
     }
 
@@ -37,6 +42,7 @@ impl Phase {
             Self::Serving(_) => "serving",
             Self::Yielding => "yielding to a successor",
             Self::Recovering => "recovering from a successor that failed",
+            Self::Succeeded => "succeeded by another agent",
         }
     }
 }
@@ -61,13 +67,18 @@ impl Control {
     pub(in crate::app) fn yield_to_successor(&mut self) -> Result<(), Refusal> {
         match self.phase {
             Phase::Serving(_) => {}
-            Phase::Yielding | Phase::Recovering => return Err(Refusal::Yielding),
+            Phase::Yielding | Phase::Recovering | Phase::Succeeded => return Err(Refusal::Yielding),
         }
         tracing::info!("a successor takes over; requests are served on until it is ready");
         // Closes the data plane; everything pinned goes on.
         self.phase = Phase::Yielding;
         self.state.release();
         Ok(())
+    }
+
+    /// The successor serves.
+    pub(in crate::app) fn be_succeeded(&mut self) {
+        self.phase = Phase::Succeeded;
     }
 
     /// The successor went away: writes again.
@@ -95,12 +106,16 @@ impl Control {
         // The successor may take a moment to die, with the lock.
         self.state.take()?;
         // It may have stored what was changed through it.
-        let kept: Kept = self.state.load()?.unwrap_or_default();
+        let is_ours = matches!(self.desired.declared, Declared::Files(_));
+        let kept: Option<Kept> = if is_ours { self.state.load()? } else { None };
         let kernel = Kernel::open(load(&self.config).await?).await?;
         self.marks.set(kernel.call(|dataplane| dataplane.marker()).await?);
         self.phase = Phase::Serving(kernel);
-        self.stored = kept.clone();
-        self.desired.planner.set_kept(kept);
+        if is_ours {
+            let kept = kept.unwrap_or_default();
+            self.stored = kept.clone();
+            self.desired.planner.set_kept(kept);
+        }
         // Clients first: the proxy still has its table, and connections wait for nobody.
         self.hand_over_listeners().await?;
         self.try_refresh().await

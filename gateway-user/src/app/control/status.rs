@@ -15,7 +15,12 @@ impl Control {
     /// All gateways.
     pub(in crate::app) fn gateways(&self) -> Vec<GatewayView> {
         let desired = &self.desired;
-        answer::gateways(desired.sources.gateways(), desired.resolved(), &desired.plan().l4, &self.findings())
+        answer::gateways(
+            desired.declared.gateways(),
+            desired.resolved(),
+            &desired.plan().l4,
+            &self.findings(),
+        )
     }
 
     /// The agent itself.
@@ -38,7 +43,9 @@ impl Control {
             uptime_seconds: self.started.elapsed().as_secs(),
             generation: self.desired.generation,
             generation_in_force: self.in_force,
-            ready: is_in_force && trouble.is_none() && !matches!(self.phase, Phase::Recovering),
+            ready: is_in_force
+                && trouble.is_none()
+                && !matches!(self.phase, Phase::Recovering | Phase::Succeeded),
             phase: self.phase.name().to_owned(),
             kernel_error: trouble,
             interfaces: attachments.into_iter().map(|attachment| self.interface(attachment)).collect(),
@@ -58,7 +65,8 @@ impl Control {
         let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
         let kernel = self.call(|dataplane| dataplane.stats()).await.map_err(|error| failed(&error))?;
         let kernel = kernel.map_err(|error| failed(&error))?;
-        Ok(answer::stats(&kernel, &self.proxy.stats(), self.desired.resolved()))
+        let convergence = self.convergence.view();
+        Ok(StatsView { convergence, ..answer::stats(&kernel, &self.proxy.stats(), self.desired.resolved()) })
     }
 
     /// Kernel against desired.
@@ -80,12 +88,7 @@ impl Control {
     fn interface(&self, attachment: Attachment) -> InterfaceView {
         let addresses = self.node.devices.get(&attachment.interface);
         InterfaceView {
-            mode: match attachment.ingress {
-                Ingress::Xdp => "xdp, native",
-                Ingress::Tcx => "tcx",
-                Ingress::Absent => "absent",
-            }
-            .to_owned(),
+            mode: mode(attachment.ingress).to_owned(),
             reason: attachment.reason,
             addresses: addresses.into_iter().flatten().map(ToString::to_string).collect(),
             name: attachment.interface,
@@ -108,8 +111,17 @@ impl Control {
     }
 }
 
+/// How a program is attached.
+pub(super) fn mode(ingress: Ingress) -> &'static str {
+    match ingress {
+        Ingress::Xdp => "xdp, native",
+        Ingress::Tcx => "tcx",
+        Ingress::Absent => "absent",
+    }
+}
+
 /// What matters of the kernel; what Weir cannot do without, it does not start without.
-fn kernel_facts() -> BTreeMap<String, String> {
+pub(super) fn kernel_facts() -> BTreeMap<String, String> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut facts = BTreeMap::from([("release".to_owned(), release)]);
     // Only the first network namespace has this file.

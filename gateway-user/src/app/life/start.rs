@@ -3,12 +3,13 @@
 use std::{io, time::Duration};
 
 use anyhow::Context as _;
+use gateway_model::discovery::Kept;
 use tokio::time::{self, Instant};
 
 use super::super::{
     control::{self, Control},
+    declared::Declared,
     node,
-    sources::Sources,
     succession::{self, Predecessor},
 };
 use crate::{
@@ -21,6 +22,8 @@ use crate::{
         server::{self, Server},
     },
     config::Config,
+    control::agent::acknowledge::Acknowledger,
+    dataplane::Loaded,
     state::{StateError, StateFolder},
 };
 
@@ -32,12 +35,15 @@ pub(super) struct Servers {
     admin: Option<Server>,
     _metrics: Option<Server>,
     _successors: Option<Server>,
+    /// For those who ask for this very agent.
+    own: Option<Server>,
 }
 
 impl Servers {
-    /// Stops listening; connections that are open stay.
+    /// Stops listening, but for those who ask for this very agent; connections that are open stay.
     pub(super) fn close(&mut self) {
-        *self = Self { admin: None, _metrics: None, _successors: None };
+        let own = self.own.take();
+        *self = Self { admin: None, _metrics: None, _successors: None, own };
     }
 
     /// Listens for operators again where a successor had begun to: a unix socket has lost its name to it.
@@ -68,62 +74,91 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts where no agent runs.
-pub(super) async fn start(
-    config: &Config,
-    sources: Sources,
-    agent: &Agent,
-    listener: Listener,
-) -> anyhow::Result<(Control, Servers)> {
-    let mut state = StateFolder::open(&config.state_dir)?;
-    state.take()?;
-    let kept = state.load()?.unwrap_or_default();
-    // Before the kernel is touched: an address in use is the likeliest mistake.
-    let (admin, metrics) = listen(config, Taking::Fresh)?;
-    let loaded = control::load(config).await?;
-    let control = Control::start(config.clone(), loaded, sources, state, kept).await?;
-    let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
-    let servers = Servers {
-        _successors: Some(server::serve(listener, successors)?),
-        admin: Some(serve_admin(config, agent, admin)?),
-        _metrics: Some(server::serve(metrics, Health(agent.clone()))?),
-    };
-    Ok((control, servers))
+/// What an agent starts with.
+pub(super) struct Start<'a> {
+    pub(super) config: &'a Config,
+    pub(super) declared: Declared,
+    pub(super) acknowledger: Option<Acknowledger>,
+    pub(super) agent: &'a Agent,
 }
 
-/// Starts in place of `predecessor`, which serves on until we do. An error before that leaves it in its place.
-pub(super) async fn succeed(
-    config: &Config,
-    sources: Sources,
-    agent: &Agent,
-    mut predecessor: Predecessor,
-    name: &str,
-) -> anyhow::Result<(Control, Servers)> {
-    let pid = predecessor.pid();
-    tracing::info!(pid, "an agent runs on these pins; taking over from it");
-    let theirs = predecessor.state_dir().await?;
-    anyhow::ensure!(
-        theirs == config.state_dir,
-        "--state-dir {}: the agent that runs on these pins keeps its state in {}; give that folder, or what was \
-         said at run time would be lost",
-        config.state_dir.display(),
-        theirs.display()
-    );
-    let mut state = StateFolder::open(&config.state_dir)?;
-    // While it loads, the predecessor still follows every change.
-    let loaded = control::load(config).await?;
-    predecessor.yield_to_us().await?;
-    take_lock(&mut state).await?;
-    let kept = state.load()?.unwrap_or_default();
-    let control = Control::start(config.clone(), loaded, sources, state, kept).await?;
-    let (admin, metrics) = listen(config, Taking::Over)?;
-    let (admin, metrics) =
-        (serve_admin(config, agent, admin)?, server::serve(metrics, Health(agent.clone()))?);
-    predecessor.drain().await?;
-    let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
-    let successors = server::serve(succession::take_name(name).await?, successors)?;
-    tracing::info!(pid, "took over");
-    Ok((control, Servers { admin: Some(admin), _metrics: Some(metrics), _successors: Some(successors) }))
+impl Start<'_> {
+    /// Starts where no agent runs.
+    pub(super) async fn fresh(self, listener: Listener) -> anyhow::Result<(Control, Servers)> {
+        let Self { config, agent, .. } = self;
+        let mut state = StateFolder::open(&config.state_dir)?;
+        state.take()?;
+        // Before the kernel is touched: an address in use is the likeliest mistake.
+        let (admin, metrics) = listen(config, Taking::Fresh)?;
+        let own = serveown(config, agent)?;
+        let loaded = control::load(config).await?;
+        let control = self.control(loaded, state).await?;
+        let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
+        let servers = Servers {
+            _successors: Some(server::serve(listener, successors)?),
+            admin: Some(serve_admin(config, agent, admin)?),
+            _metrics: Some(serve_metrics(config, agent, metrics)?),
+            own,
+        };
+        Ok((control, servers))
+    }
+
+    /// Starts in place of `predecessor`, which serves on until we do. An error before that leaves it in its place.
+    pub(super) async fn succeed(
+        self,
+        mut predecessor: Predecessor,
+        name: &str,
+    ) -> anyhow::Result<(Control, Servers)> {
+        let Self { config, agent, .. } = self;
+        let pid = predecessor.pid();
+        tracing::info!(pid, "an agent runs on these pins; taking over from it");
+        let theirs = predecessor.state_dir().await?;
+        anyhow::ensure!(
+            theirs == config.state_dir,
+            "--state-dir {}: the agent that runs on these pins keeps its state in {}; give that folder, or what was \
+             said at run time would be lost",
+            config.state_dir.display(),
+            theirs.display()
+        );
+        let own = serveown(config, agent)?;
+        let mut state = StateFolder::open(&config.state_dir)?;
+        // While it loads, the predecessor still follows every change.
+        let loaded = control::load(config).await?;
+        predecessor.yield_to_us().await?;
+        take_lock(&mut state).await?;
+        let control = self.control(loaded, state).await?;
+        let (admin, metrics) = listen(config, Taking::Over)?;
+        let (admin, metrics) = (serve_admin(config, agent, admin)?, serve_metrics(config, agent, metrics)?);
+        predecessor.drain().await?;
+        let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
+        let successors = server::serve(succession::take_name(name).await?, successors)?;
+        tracing::info!(pid, "took over");
+        let servers =
+            Servers { admin: Some(admin), _metrics: Some(metrics), _successors: Some(successors), own };
+        Ok((control, servers))
+    }
+
+    async fn control(self, loaded: Loaded, state: StateFolder) -> anyhow::Result<Control> {
+        let is_ours = matches!(self.declared, Declared::Files(_));
+        let kept = if is_ours { state.load()?.unwrap_or_default() } else { Kept::default() };
+        Control::start(self.config.clone(), loaded, self.declared, state, kept, self.acknowledger).await
+    }
+}
+
+/// Where this very agent answers probes.
+fn serveown(config: &Config, agent: &Agent) -> anyhow::Result<Option<Server>> {
+    let Some(own) = config.cluster.as_ref().and_then(|cluster| cluster.own_admin.as_ref()) else {
+        return Ok(None);
+    };
+    let listener = listen::listen_admin(own, Taking::Over)?;
+    let api = Api { agent: agent.clone(), writers: Writers::Everyone };
+    Ok(Some(server::serve(listener, api)?))
+}
+
+/// In a cluster operators ask all nodes: what can be read of the admin API is served there as well.
+fn serve_metrics(config: &Config, agent: &Agent, listener: Listener) -> io::Result<Server> {
+    let reads = config.cluster.is_some().then(|| Api { agent: agent.clone(), writers: Writers::Nobody });
+    server::serve(listener, Health { agent: agent.clone(), reads })
 }
 
 async fn take_lock(state: &mut StateFolder) -> Result<(), StateError> {

@@ -44,7 +44,7 @@ pub struct RouteFacts {
     pub weight: Weight,
 }
 
-/// An EndpointSlice that the leader published.
+/// An `EndpointSlice` that the leader published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SliceFacts {

@@ -108,7 +108,11 @@ mod tests {
                 mark(access.local_only, " local"),
                 mark(access.by_client, " client"),
                 mark(access.is_node_address, " node"),
-                access.sources.iter().map(|range| format!(" {range}")).collect::<String>(),
+                access
+                    .sources
+                    .iter()
+                    .flat_map(|range| [" ".to_owned(), range.to_string()])
+                    .collect::<String>(),
             )
         };
         frontends.iter().map(one).collect()

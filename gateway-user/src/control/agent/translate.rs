@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gateway_model::{gateway::PortSpec, key::Protocol, weight::Weight};
+use gateway_model::{key::Protocol, weight::Weight};
 use ipnet::IpNet;
 use k8s_openapi::{
     api::{
@@ -15,21 +15,18 @@ use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::resource::{GATEWAY_LABEL, ROUTE_LABEL};
 use super::facts::{
     EndpointFacts, GatewayFacts, Key, NodeFacts, PodFacts, RouteFacts, ServiceFacts, ServicePort, SliceFacts,
 };
 
-/// On slices: the name of the gateway's Service. On Services: of whom they are.
-pub(super) const GATEWAY: &str = "weir.dev/gateway";
-/// On slices, as an annotation: the name of the route.
-const ROUTE: &str = "weir.dev/route";
-
 /// What is read of a gateway's status.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Status {
-    routes: Option<Vec<RouteStatus>>,
-    port: Option<Value>,
+    observed_generation: Option<i64>,
+    routes: Vec<RouteStatus>,
+    port: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,49 +50,38 @@ pub(super) fn gateway(object: DynamicObject) -> Option<GatewayFacts> {
     let DynamicObject { metadata, mut data, .. } = object;
     let (namespace, name) = key(&metadata);
     let status = data.get_mut("status").map(Value::take).unwrap_or_default();
-    let status = match status {
-        Value::Null => Status::default(),
-        status => serde_json::from_value(status)
-            .inspect_err(|error| {
-                tracing::error!(%error, gateway = %format_args!("{namespace}/{name}"), "its status is not what this agent reads");
-            })
-            .ok()?,
-    };
+    let status: Option<Status> = serde_json::from_value(status)
+        .inspect_err(|error| {
+            tracing::error!(%error, namespace, name, "the status of this gateway is not what this agent reads");
+        })
+        .ok()?;
+    let status = status.unwrap_or_default();
     let document = json!({
         "apiVersion": "weir.dev/v1",
         "kind": "WeirGateway",
         "metadata": { "name": name, "namespace": namespace },
         "spec": data.get_mut("spec").map(Value::take).unwrap_or_default(),
     });
-    let routes = status.routes.map(|routes| {
-        routes.into_iter().map(|RouteStatus { name, weight }| RouteFacts { name, weight }).collect()
-    });
+    let is_in_force = status.observed_generation.is_some() || !status.routes.is_empty();
+    let routes = status.routes.into_iter().map(|RouteStatus { name, weight }| RouteFacts { name, weight });
+    let routes = is_in_force.then(|| routes.collect());
     Some(GatewayFacts {
         created: created(&metadata),
         resource_version: version(&metadata),
         document: document.to_string(),
         routes,
-        port: status.port.as_ref().and_then(port),
+        port: status.port,
         namespace,
         name,
     })
-}
-
-/// A port as a number, or as `N/http`.
-fn port(value: &Value) -> Option<u16> {
-    match value {
-        Value::Number(number) => u16::try_from(number.as_u64()?).ok(),
-        Value::String(text) => text.parse::<PortSpec>().ok().map(|port| port.number),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
 }
 
 /// A slice of endpoints; `None` for one that does not say of which route it is.
 pub(super) fn slice(slice: EndpointSlice) -> Option<SliceFacts> {
     let EndpointSlice { metadata, endpoints, ports, .. } = slice;
     let (namespace, name) = key(&metadata);
-    let route = metadata.annotations.as_ref().and_then(|all| all.get(ROUTE)).cloned();
-    let gateway = metadata.labels.as_ref().and_then(|all| all.get(GATEWAY)).cloned();
+    let route = metadata.annotations.as_ref().and_then(|all| all.get(ROUTE_LABEL)).cloned();
+    let gateway = metadata.labels.as_ref().and_then(|all| all.get(GATEWAY_LABEL)).cloned();
     let port = ports.unwrap_or_default().into_iter().find_map(|port| u16::try_from(port.port?).ok());
     let (Some(route), Some(gateway), Some(port)) = (route, gateway, port) else {
         tracing::warn!(slice = %format_args!("{namespace}/{name}"), "it names no gateway, route or port and is left aside");
@@ -158,7 +144,7 @@ pub(super) fn service(service: Service) -> Option<ServiceFacts> {
         }
     };
     Some(ServiceFacts {
-        is_of_gateway: metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(GATEWAY)),
+        is_of_gateway: metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(GATEWAY_LABEL)),
         ports: ports.collect(),
         external_ips: addresses(spec.external_ips.iter().flatten().map(String::as_str)),
         load_balancer_ips: addresses(virtual_ips.filter_map(|ingress| ingress.ip.as_deref())),

@@ -18,7 +18,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource,
-    core::{ApiResource, DynamicObject, GroupVersionKind},
+    core::{ApiResource, DynamicObject},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, watcher},
@@ -33,6 +33,7 @@ use tokio::{
 };
 
 use super::{
+    super::resource::{GATEWAY_LABEL, SERVICE_PROXY, SERVICE_PROXY_LABEL, WeirGateway},
     facts::Fact,
     kept::Places,
     translate,
@@ -121,22 +122,18 @@ impl Source {
     }
 }
 
-/// Gateways as the API server knows them.
-pub fn gateways() -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("weir.dev", "v1", "WeirGateway"), "weirgateways")
-}
-
 fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<(Instant, Change)>) -> JoinSet<()> {
     let all = || watcher::Config::default().timeout(WATCH_SECONDS);
     let mut watches = JoinSet::new();
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &gateways());
+    let resource = ApiResource::erase::<WeirGateway>(&());
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let stream = watcher(api, all());
     watches.spawn(tell("WeirGateways", stream, changes.clone(), translate::gateway, Change::Gateway));
     let api: Api<EndpointSlice> = Api::all(client.clone());
-    let stream = watcher(api, all().labels(translate::GATEWAY));
+    let stream = watcher(api, all().labels(GATEWAY_LABEL));
     watches.spawn(tell("EndpointSlices", stream, changes.clone(), translate::slice, Change::Slice));
     let api: Api<Service> = Api::all(client.clone());
-    let stream = watcher(api, all().labels("service.kubernetes.io/service-proxy-name=weir"));
+    let stream = watcher(api, all().labels(&format!("{SERVICE_PROXY_LABEL}={SERVICE_PROXY}")));
     watches.spawn(tell("Services", stream, changes.clone(), translate::service, Change::Service));
     let api: Api<Pod> = Api::all(client.clone());
     let stream = watcher(api, all().fields(&format!("spec.nodeName={}", scope.node)));

@@ -19,62 +19,75 @@ use super::{
 impl View {
     pub(super) fn set_gateways(&mut self, fresh: Vec<Fresh<GatewayFacts>>) {
         for (key, facts) in fresh {
-            self.set_gateway(key, facts);
+            self.is_news = true;
+            match facts {
+                Some(facts) => self.set_gateway(&key, facts),
+                None => self.drop_gateway(&key),
+            }
         }
     }
 
-    fn set_gateway(&mut self, key: Key, facts: Option<GatewayFacts>) {
+    fn drop_gateway(&mut self, key: &Key) {
         let gateway_key = GatewayKey::new(key.0.clone(), key.1.clone());
-        self.is_news = true;
-        let Some(mut facts) = facts else {
-            self.gateways.set(&key, None);
-            if let Some(known) = self.known.remove(&gateway_key) {
-                let service = known.declared.map(|gateway| (key.0.clone(), gateway.service_name()));
-                service.map(|service| self.by_service.remove(&service));
-                self.delta.gateways.insert(gateway_key.clone(), None);
-            }
-            self.delta.findings.insert(gateway_key.clone(), Vec::new());
-            self.delta.frontends.insert(gateway_key, Frontends::new());
-            (self.stale.shared, self.stale.health) = (true, true);
-            return;
-        };
+        self.gateways.set(key, None);
+        if let Some(declared) = self.known.remove(&gateway_key).and_then(|known| known.declared) {
+            self.by_service.remove(&(key.0.clone(), declared.service_name()));
+        }
+        self.delta.gateways.insert(gateway_key.clone(), None);
+        self.delta.findings.insert(gateway_key.clone(), Vec::new());
+        self.delta.frontends.insert(gateway_key, Frontends::new());
+        (self.stale.shared, self.stale.health) = (true, true);
+    }
+
+    fn set_gateway(&mut self, key: &Key, mut facts: GatewayFacts) {
+        let gateway_key = GatewayKey::new(key.0.clone(), key.1.clone());
         self.delta.resource_version = self.delta.resource_version.max(facts.resource_version);
-        let old = self.gateways.get(&key);
-        let is_same_spec = old.is_some_and(|old| old.document == facts.document);
-        let known = self.known.get(&gateway_key);
-        if is_same_spec && old.is_some_and(|old| old.routes == facts.routes && old.port == facts.port) {
-            self.gateways.set(&key, Some(Arc::new(facts)));
-            return;
-        }
-        let (declared, findings) = match known {
-            Some(Known { declared: Some(declared), .. }) if is_same_spec => (Some(declared.clone()), None),
-            Some(_) | None => match in_force::read(&facts) {
-                Ok((gateway, warnings)) => (Some(gateway), Some(warnings)),
-                Err(errors) => {
-                    // The last spec without an error stays, here and in what is kept.
-                    if let Some(old) = old {
-                        facts.document.clone_from(&old.document);
-                    }
-                    (known.and_then(|known| known.declared.clone()), Some(errors))
-                }
-            },
+        let old = self.gateways.get(key).cloned();
+        let is_same = |old: &Arc<GatewayFacts>| {
+            (&old.document, &old.routes, old.port) == (&facts.document, &facts.routes, facts.port)
         };
-        if let Some(findings) = findings {
-            self.delta.findings.insert(gateway_key.clone(), findings);
+        if !old.as_ref().is_some_and(is_same) {
+            let before = self.known.remove(&gateway_key).and_then(|known| known.declared);
+            let declared = self.declared(&gateway_key, before.as_ref(), old.as_deref(), &mut facts);
+            let in_force = declared.as_ref().and_then(|declared| in_force::in_force(declared, &facts));
+            let is_shared = |gateway: &Gateway| !gateway.virtual_hosts.is_empty();
+            self.stale.shared |= before.iter().chain(&declared).any(is_shared);
+            self.stale.health = true;
+            if let Some(declared) = &declared {
+                self.by_service.insert((key.0.clone(), declared.service_name()), gateway_key.clone());
+            }
+            let told = in_force.clone().map(|gateway| (facts.created, gateway));
+            self.delta.gateways.insert(gateway_key.clone(), told);
+            self.known.insert(gateway_key.clone(), Known { declared, in_force });
+            self.set_frontends(&gateway_key);
         }
-        let in_force = declared.as_ref().and_then(|declared| in_force::in_force(declared, &facts));
-        let is_shared =
-            |gateway: &Option<Gateway>| gateway.as_ref().is_some_and(|g| !g.virtual_hosts.is_empty());
-        self.stale.shared |= is_shared(&declared) || known.is_some_and(|known| is_shared(&known.declared));
-        self.stale.health = true;
-        if let Some(declared) = &declared {
-            self.by_service.insert((key.0.clone(), declared.service_name()), gateway_key.clone());
+        self.gateways.set(key, Some(Arc::new(facts)));
+    }
+
+    /// What is declared; where that has an error the last spec without one stays, here and in what is kept.
+    fn declared(
+        &mut self,
+        key: &GatewayKey,
+        before: Option<&Gateway>,
+        old: Option<&GatewayFacts>,
+        facts: &mut GatewayFacts,
+    ) -> Option<Gateway> {
+        if let (Some(before), Some(old)) = (before, old)
+            && old.document == facts.document
+        {
+            return Some(before.clone());
         }
-        let told = in_force.clone().map(|gateway| (facts.created, gateway));
-        self.delta.gateways.insert(gateway_key.clone(), told);
-        self.known.insert(gateway_key.clone(), Known { declared, in_force });
-        self.gateways.set(&key, Some(Arc::new(facts)));
-        self.set_frontends(&gateway_key);
+        let (gateway, findings) = match in_force::read(facts) {
+            Ok((gateway, warnings)) => (Some(gateway), warnings),
+            Err(errors) => {
+                if let Some(old) = old.filter(|_| before.is_some()) {
+                    facts.document.clone_from(&old.document);
+                }
+                (before.cloned(), errors)
+            }
+        };
+        self.delta.findings.insert(key.clone(), findings);
+        gateway
     }
 
     pub(super) fn set_slices(&mut self, fresh: Vec<Fresh<SliceFacts>>) {
@@ -110,8 +123,12 @@ impl View {
         let service = |slice: &SliceFacts| (slice.namespace.clone(), slice.gateway.clone());
         let (before, after) = (old.map(service), new.map(service));
         if before != after {
-            before.map(|service| remove(&mut self.of_gateway, &service, key));
-            after.map(|service| self.of_gateway.entry(service).or_default().insert(key.clone()));
+            if let Some(service) = before {
+                remove(&mut self.of_gateway, &service, key);
+            }
+            if let Some(service) = after {
+                self.of_gateway.entry(service).or_default().insert(key.clone());
+            }
         }
         let owner = new.or(old).map(service);
         let asked = owner.and_then(|owner| self.services.get(&owner)).map(|one| one.health_check_node_port);
