@@ -12,7 +12,7 @@ use gateway_model::{
     key::{GatewayKey, RouteName},
     plan::Plan,
     planner::{self, Planner},
-    resolve::Resolved,
+    resolve::{self, Resolved},
     snapshot::External,
 };
 
@@ -94,7 +94,11 @@ impl Desired {
         self.planner.set_node(self.as_planned_for(node));
         let update = self.planner.update(now());
         for note in &update.notes {
-            tracing::info!(gateway = %note.gateway, "{}", note.message);
+            match &self.declared {
+                Declared::Files(_) => tracing::info!(gateway = %note.gateway, "{}", note.message),
+                // The leader told of it, to everyone.
+                Declared::Cluster(_) => tracing::debug!(gateway = %note.gateway, "{}", note.message),
+            }
         }
         let is_plan_new = self.generation == 0 || update.is_table_new || !update.changes.is_empty();
         self.generation += u64::from(is_plan_new);
@@ -125,7 +129,12 @@ impl Desired {
     /// What is wrong with what is declared.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings = self.declared.findings();
-        findings.extend(self.resolved().findings.iter().cloned());
+        // What comes of endpoints that come and go is the leader's to tell.
+        let is_ours = |finding: &&Finding| {
+            matches!(self.declared, Declared::Files(_))
+                || !resolve::ABOUT_SURROUNDINGS.contains(&finding.code)
+        };
+        findings.extend(self.resolved().findings.iter().filter(is_ours).cloned());
         gateway_model::finding::sort(&mut findings);
         findings
     }

@@ -45,7 +45,8 @@ impl Control {
     /// Takes over what has changed in the cluster, and puts it in force. While another agent takes over, it is only
     /// remembered.
     pub(in crate::app) async fn follow(&mut self, delta: Delta) {
-        let arrived = delta.arrived;
+        // What came while the agent started says nothing of how long a change takes.
+        let arrived = delta.arrived.filter(|arrived| *arrived >= self.started);
         let Declared::Cluster(cluster) = &mut self.desired.declared else { return };
         self.desired.are_findings_new |= !delta.findings.is_empty();
         cluster.absorb(delta);

@@ -15,7 +15,7 @@ const AGENT: &str = "weir-agent";
 /// Between two writes: counters of changes are told no more often.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between tries while the API server does not take it; each doubles it up to the longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Mistakes are told up to this number.
 const MOST_ERRORS: usize = 16;
 
