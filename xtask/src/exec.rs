@@ -3,9 +3,11 @@
 use std::{
     env,
     ffi::OsStr,
+    io::Write,
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -49,6 +51,38 @@ pub fn read(command: &mut Command) -> Result<String> {
         bail!("{}: {}\n{}", line(command), output.status, complaint.trim_end());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs it with `input` as its standard input and returns its standard output.
+pub fn feed(command: &mut Command, input: impl AsRef<[u8]>) -> Result<String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("starting {}", line(command)))?;
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    // One that ends early says why; that it read no further is nothing to add.
+    let written = stdin.write_all(input.as_ref());
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {}\n{}", line(command), output.status, complaint.trim_end());
+    }
+    written.with_context(|| format!("writing to {}", line(command)))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Asks `probe` until it has an answer, for at most `seconds`.
+///
+/// # Errors
+/// Of `probe`, at once; or that `what` did not come in time.
+pub fn wait_for<T>(what: &str, seconds: u64, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = probe()? {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < deadline, "waited {seconds} s in vain for {what}");
+        thread::sleep(Duration::from_millis(30));
+    }
 }
 
 /// Does something that takes a while: says what, and how long it took.

@@ -7,10 +7,12 @@ mod bench;
 mod build;
 mod cache;
 mod check;
+mod cluster;
 mod codegen;
 mod demo;
 mod exec;
 mod fuzz;
+mod image;
 mod readme;
 mod setup;
 mod test;
@@ -46,6 +48,10 @@ enum Command {
     Tidy,
     /// Write the files that are generated from the code
     Codegen,
+    /// A real Kubernetes of several nodes on this machine (as root)
+    Cluster(cluster::Args),
+    /// Pack the binary as an image, without Docker
+    Image(image::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -70,6 +76,8 @@ fn run() -> Result<()> {
         Command::Check => check::command(),
         Command::Tidy => tidy::command(),
         Command::Codegen => codegen::command_line(),
+        Command::Cluster(args) => cluster::command_line(&args),
+        Command::Image(args) => image::command_line(&args),
         Command::Bench(args) => bench::command(&args),
     }
 }

@@ -3,7 +3,9 @@
 
 pub mod debian;
 pub mod fuzzer;
+pub mod go;
 pub mod h2spec;
+pub mod kubernetes;
 pub mod linker;
 pub mod mounts;
 pub mod toolchain;

@@ -1,6 +1,6 @@
 //! Programs that Debian packages.
 
-use std::path::Path;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -31,6 +31,36 @@ pub fn ensure(programs: &[(&str, &str)]) -> Result<()> {
     install(&packages).with_context(|| format!("missing and not installable here: {names}"))?;
     let still: Vec<_> = programs.iter().filter(|(program, _)| !has(program)).map(|(p, _)| *p).collect();
     ensure!(still.is_empty(), "installed {names}, but still not found: {}", still.join(" "));
+    Ok(())
+}
+
+/// As [`ensure`], for packages that would start a service: it is neither started nor left to start with the machine.
+/// A service that is there already is somebody's, and stays as it is.
+pub fn ensure_without_services(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = programs.iter().filter(|(program, _)| !has(program)).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    // Debian asks this program before it starts anything.
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let ours = !policy.exists();
+    if ours {
+        fs::write(policy, "#!/bin/sh\nexit 101\n")
+            .context("writing policy-rc.d, so that no service starts")?;
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
+    }
+    let installed = ensure(&missing);
+    if ours {
+        fs::remove_file(policy).context("removing policy-rc.d")?;
+    }
+    installed?;
+    if Path::new("/run/systemd/system").is_dir() {
+        for service in ["etcd", "containerd"] {
+            if missing.iter().any(|(program, _)| *program == service) {
+                read(command("systemctl").args(["disable", service]))?;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -1,0 +1,45 @@
+//! Objects that the cluster begins with.
+
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::plan::{Node, Plan};
+use crate::exec::{feed, read};
+
+const READY_SECONDS: u32 = 90;
+
+/// Makes the nodes' objects, before the kubelets come: with the addresses of pods that the network routes to them.
+pub fn create_nodes(plan: &Plan) -> Result<()> {
+    let nodes: Vec<_> = plan.nodes().map(node).collect();
+    apply(plan, &json!({ "apiVersion": "v1", "kind": "List", "items": nodes }))
+}
+
+/// Waits until every node is ready.
+pub fn wait_nodes_ready(plan: &Plan) -> Result<()> {
+    let timeout = format!("--timeout={READY_SECONDS}s");
+    let names = plan.nodes().map(|node| format!("node/{node}"));
+    let mut wait: Command = super::kubectl(plan)?;
+    wait.args(["wait", "--for=condition=Ready", &timeout]).args(names);
+    read(&mut wait).map(drop)
+}
+
+/// Applies an object, or a list of them.
+pub fn apply(plan: &Plan, object: &Value) -> Result<()> {
+    let mut apply = super::kubectl(plan)?;
+    apply.args(["apply", "--server-side", "--validate=false", "--filename=-"]);
+    feed(&mut apply, object.to_string()).map(drop)
+}
+
+fn node(node: Node) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": node.to_string(),
+            "labels": { "kubernetes.io/hostname": node.to_string(), "kubernetes.io/os": "linux" },
+        },
+        "spec": { "podCIDR": node.pods4(), "podCIDRs": [node.pods4(), node.pods6()] },
+    })
+}
