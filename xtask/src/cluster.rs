@@ -5,6 +5,7 @@ mod cgroup;
 mod control;
 mod daemon;
 mod description;
+mod dns;
 mod identity;
 mod images;
 mod life;

@@ -1,11 +1,13 @@
 //! What the commands need: parts of the Rust toolchain, bpf-linker, Debian packages, mounts. Each part looks
 //! whether it is there, and says nothing if so.
 
+pub mod coredns;
 pub mod debian;
 pub mod fuzzer;
 pub mod go;
 pub mod h2spec;
 pub mod kubernetes;
+pub mod kwok;
 pub mod linker;
 pub mod mounts;
 pub mod toolchain;

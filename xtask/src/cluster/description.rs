@@ -63,7 +63,7 @@ pub fn write(plan: &Plan, ready: bool, holder: impl Fn(Node) -> Option<u32>) -> 
         "client_addresses": [plan.v4(Host::CLIENT), plan.v6(Host::CLIENT)],
         "pool4": plan::POOL4,
         "pool6": plan::POOL6,
-        "dns": plan::DNS,
+        "dns": plan::DNS4,
         "logs": dir.join("logs"),
         "nodes": nodes,
     });

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::{
     cgroup, control,
     daemon::Daemon,
-    description, identity, images, network, node, objects,
+    description, dns, identity, images, network, node, objects,
     plan::{self, Node, Plan},
     status,
 };
@@ -24,7 +24,7 @@ use crate::{exec::step, setup};
 /// With the end of the log of what failed; what was started stays, for a look at it, until the next `up` or `down`.
 pub fn up(name: &str, nodes: u8, tars: &[PathBuf]) -> Result<()> {
     setup::kubernetes::ensure()?;
-    let pause = images::pause()?;
+    let (pause, dns) = (images::pause()?, dns::image()?);
     let _lock = lock()?;
     if let Some((plan, description)) = description::read(name)?
         && plan.nodes == nodes
@@ -39,7 +39,7 @@ pub fn up(name: &str, nodes: u8, tars: &[PathBuf]) -> Result<()> {
     let began = Instant::now();
     make_folder(&plan)?;
     step("making the network and certificates", || make_ground(&plan))?;
-    step(&format!("starting the control plane and {nodes} nodes"), || start(&plan, &pause))?;
+    step(&format!("starting the control plane and {nodes} nodes"), || start(&plan, &pause, &dns))?;
     for tar in tars {
         step(&format!("loading {}", tar.display()), || images::load(&plan, tar))?;
     }
@@ -68,13 +68,16 @@ fn lock() -> Result<File> {
 /// made follows from its name.
 fn remove(name: &str) -> Result<()> {
     let described = description::read(name).ok().flatten().map(|(plan, _)| plan);
-    let index = described.map_or(0, |plan| plan.index);
+    let index = described.as_ref().map_or(0, |plan| plan.index);
     let plan = Plan::new(name, index, plan::MOST_NODES)?;
     let group = cgroup::of_cluster(&plan)?;
     if group.is_dir() {
         step(&format!("ending what runs of cluster {name}"), || cgroup::remove_cluster(&group))?;
     }
     network::remove(&plan)?;
+    if described.is_some() {
+        network::detach_host(&plan);
+    }
     let dir = plan.dir()?;
     if dir.is_dir() {
         fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
@@ -119,7 +122,7 @@ fn make_ground(plan: &Plan) -> Result<()> {
 }
 
 /// Boots the nodes while the control plane starts, then brings both together.
-fn start(plan: &Plan, pause: &Path) -> Result<()> {
+fn start(plan: &Plan, pause: &Path, dns: &Path) -> Result<()> {
     let (mut etcd, mut api) = control::start_api(plan)?;
     let mut daemons = thread::scope(|scope| {
         let boots: Vec<_> = plan.nodes().map(|node| scope.spawn(move || boot(plan, node, pause))).collect();
@@ -127,13 +130,15 @@ fn start(plan: &Plan, pause: &Path) -> Result<()> {
         let mut daemons = control::start_controllers(plan)?;
         // Before their kubelets come, which would make objects without addresses for pods.
         objects::create_nodes(plan)?;
+        dns::create(plan)?;
         for (node, boot) in plan.nodes().zip(boots) {
             daemons.push(boot.join().expect("booting does not panic")?);
             daemons.extend(node::join(plan, node)?);
         }
+        images::load_into(plan, dns::NODE, dns)?;
         anyhow::Ok(daemons)
     })?;
-    let ready = objects::wait_nodes_ready(plan);
+    let ready = objects::wait_nodes_ready(plan).and_then(|()| dns::wait_ready(plan));
     for daemon in &mut daemons {
         let lives = daemon.check();
         daemon.explain(lives)?;

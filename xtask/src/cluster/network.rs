@@ -80,12 +80,16 @@ pub fn remove(plan: &Plan) -> Result<()> {
     for place in plan.nodes().map(|node| node.to_string()).chain(places) {
         remove_namespace(&plan.namespace(place))?;
     }
+    Ok(())
+}
+
+/// Removes this machine's device on the link. It goes with the control namespace, but not at once.
+pub fn detach_host(plan: &Plan) {
     let device = plan.host_device();
     if Path::new("/sys/class/net").join(&device).exists() {
-        // The kernel may be removing it already, with its other end.
+        // The kernel may be removing it at this moment.
         read(command("ip").args(["link", "del", "dev", &device])).ok();
     }
-    Ok(())
 }
 
 /// Writes the program for the far ends of wires as an object file.

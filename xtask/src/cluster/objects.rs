@@ -13,7 +13,7 @@ const READY_SECONDS: u32 = 90;
 /// Makes the nodes' objects, before the kubelets come: with the addresses of pods that the network routes to them.
 pub fn create_nodes(plan: &Plan) -> Result<()> {
     let nodes: Vec<_> = plan.nodes().map(node).collect();
-    apply(plan, &json!({ "apiVersion": "v1", "kind": "List", "items": nodes }))
+    apply(plan, &json!({ "apiVersion": "v1", "kind": "List", "items": nodes }).to_string())
 }
 
 /// Waits until every node is ready.
@@ -25,11 +25,11 @@ pub fn wait_nodes_ready(plan: &Plan) -> Result<()> {
     read(&mut wait).map(drop)
 }
 
-/// Applies an object, or a list of them.
-pub fn apply(plan: &Plan, object: &Value) -> Result<()> {
+/// Applies objects, as YAML or JSON.
+pub fn apply(plan: &Plan, objects: &str) -> Result<()> {
     let mut apply = super::kubectl(plan)?;
     apply.args(["apply", "--server-side", "--validate=false", "--filename=-"]);
-    feed(&mut apply, object.to_string()).map(drop)
+    feed(&mut apply, objects).map(drop)
 }
 
 fn node(node: Node) -> Value {

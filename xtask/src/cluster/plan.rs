@@ -32,7 +32,9 @@ pub const PODS: &str = "10.128.0.0/10,fd00:128::/48";
 /// Addresses of Services.
 pub const SERVICES: &str = "10.96.0.0/16,fd00:96::/112";
 /// Where DNS is served.
-pub const DNS: &str = "10.96.0.10";
+pub const DNS4: &str = "10.96.0.10";
+/// The same over IPv6.
+pub const DNS6: &str = "fd00:96::a";
 /// Port of the API.
 pub const API_PORT: u16 = 6443;
 
@@ -131,6 +133,9 @@ impl Plan {
 pub struct Node(u8);
 
 impl Node {
+    /// The one that every cluster has.
+    pub const FIRST: Self = Self(1);
+
     /// Its place on the link.
     pub fn host(self) -> Host {
         Host(10 + self.0)

@@ -73,6 +73,22 @@ impl Program {
     }
 }
 
+/// Builds the program `name` of a published module that pins what it needs itself, where it is missing from `folder` of
+/// the cache folder; where it is.
+pub fn install(name: &str, module: &str, folder: &str) -> Result<PathBuf> {
+    let dir = cache::dir()?.join(folder);
+    let binary = dir.join(name);
+    if !binary.is_file() {
+        let go = find()?;
+        step(&format!("building {name} ({folder}), once per machine"), || {
+            // Moved into place by Go once it is whole.
+            let flags = ["install", "-trimpath", "-ldflags", "-s -w", module];
+            read(command(go).args(flags).env("CGO_ENABLED", "0").env("GOBIN", &dir)).map(drop)
+        })?;
+    }
+    Ok(binary)
+}
+
 /// A Go that is new enough, or one that fetches such a one by itself.
 fn find() -> Result<PathBuf> {
     let found = ["go", USUAL].into_iter().filter(|go| is_installed(go) || Path::new(go).is_file());

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::plan::{DNS, Node, PODS, Plan},
+    cluster::plan::{DNS4, Node, PODS, Plan},
     image::PAUSE,
 };
 
@@ -102,7 +102,7 @@ fn kubelet(plan: &Plan, node: Node) -> Result<Value> {
         },
         "authorization": { "mode": "Webhook" },
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-        "clusterDNS": [DNS],
+        "clusterDNS": [DNS4],
         "clusterDomain": "cluster.local",
         "resolvConf": dir.join("nodes").join(node.to_string()).join("resolv.conf"),
         "podLogsDir": "/var/log/pods",
