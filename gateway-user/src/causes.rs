@@ -1,8 +1,19 @@
 //! Errors as texts for people.
 
+use std::{error::Error, iter};
+
 /// The error with its causes, but for those that it tells already.
 pub(crate) fn text_of(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+    join(error.chain().map(ToString::to_string))
+}
+
+/// The same of any error.
+pub(crate) fn text_of_std(error: &(dyn Error + 'static)) -> String {
+    join(iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string))
+}
+
+fn join(causes: impl Iterator<Item = String>) -> String {
+    causes.fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,
         told if told.contains(&cause) => text,
         _ => format!("{text}: {cause}"),

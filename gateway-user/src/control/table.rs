@@ -13,6 +13,8 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::causes;
+
 /// Namespace (empty where there are none) and name.
 pub type Key = (String, String);
 
@@ -159,7 +161,9 @@ where
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     watcher(api, config)
         .default_backoff()
-        .inspect_err(move |error| tracing::warn!(kind, %error, "watching failed; it is tried again"))
+        .inspect_err(move |error| {
+            tracing::warn!(kind, error = causes::text_of_std(error), "watching failed; it is tried again");
+        })
         .filter_map(|event| std::future::ready(event.ok()))
         .map(move |event| match event {
             watcher::Event::Init => Seen::Restart,

@@ -70,6 +70,8 @@ fn openssl(pki: &Path, name: &str, subject: &str, extensions: &[&str], signed: b
         openssl.args(["-addext", extension]);
     }
     if signed {
+        // What `req -x509` makes is an authority unless it is told otherwise, and strict clients refuse it as a server.
+        openssl.args(["-addext", "basicConstraints=critical,CA:false"]);
         openssl.arg("-CA").arg(file("ca", "crt")).arg("-CAkey").arg(file("ca", "key"));
     }
     openssl.arg("-keyout").arg(file(name, "key")).arg("-out").arg(file(name, "crt"));
