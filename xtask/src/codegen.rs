@@ -16,6 +16,12 @@ const SCHEMA: &str = "deploy/schema/gateway.schema.json";
 /// Where the definitions of custom resources are kept.
 const DEFINITIONS: &str = "deploy/crd";
 
+/// What is installed, in parts.
+const BASE: &str = "deploy/base";
+
+/// The same in one file.
+const RENDERED: &str = "deploy/weir.yaml";
+
 /// Writes them anew. A test fails where they are not what the code says.
 pub fn command_line() -> Result<()> {
     setup::to_build()?;
@@ -25,7 +31,24 @@ pub fn command_line() -> Result<()> {
     fs::create_dir_all(path.parent().expect("a path below the root"))?;
     fs::write(&path, schema).with_context(|| format!("writing {SCHEMA}"))?;
     println!("{SCHEMA}");
-    definitions(&weir)
+    definitions(&weir)?;
+    let Some(all) = render()? else {
+        println!("{RENDERED}: left as it is; kubectl renders it, and comes with `cargo xtask cluster up`");
+        return Ok(());
+    };
+    fs::write(root().join(RENDERED), all).with_context(|| format!("writing {RENDERED}"))?;
+    println!("{RENDERED}");
+    Ok(())
+}
+
+/// What `kubectl apply -k` would install, as one text; `None` where there is no kubectl yet.
+fn render() -> Result<Option<String>> {
+    let Some(kubectl) = setup::kubernetes::kubectl_if_built()? else { return Ok(None) };
+    let objects = read(command(kubectl).args(["kustomize", BASE]))?;
+    let head = format!(
+        "# Weir, in one file: kubectl apply --server-side -f {RENDERED}\n# Generated from {BASE}: cargo xtask codegen\n"
+    );
+    Ok(Some(head + &objects))
 }
 
 /// Writes each definition of a custom resource into a file that is named after it.
@@ -40,4 +63,27 @@ fn definitions(weir: &Path) -> Result<()> {
         println!("{path}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_installed_from_one_file_is_what_its_parts_say() {
+        let kept = fs::read_to_string(root().join(RENDERED)).unwrap();
+        match render().unwrap() {
+            Some(fresh) => assert!(fresh == kept, "{RENDERED} is not {BASE}: cargo xtask codegen"),
+            None => eprintln!("not compared: kubectl is not built yet (`cargo xtask cluster up` builds it)"),
+        }
+    }
+
+    #[test]
+    fn the_image_is_the_one_of_this_version() {
+        let kept = fs::read_to_string(root().join(RENDERED)).unwrap();
+        let images: Vec<_> = kept.lines().filter(|line| line.trim_start().starts_with("image: ")).collect();
+        let wanted = format!("image: weir.dev/weir:{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(images.len(), 2, "agent and controller");
+        assert!(images.iter().all(|line| line.trim() == wanted), "{images:?} instead of {wanted}");
+    }
 }

@@ -84,3 +84,9 @@ pub fn kubectl() -> Result<PathBuf> {
     }
     Ok(path)
 }
+
+/// The same, where Kubernetes has been built on this machine already.
+pub fn kubectl_if_built() -> Result<Option<PathBuf>> {
+    let is_built = cache::dir()?.join(KUBE.folder).join(KUBE.name).is_file();
+    is_built.then(kubectl).transpose()
+}
