@@ -15,6 +15,7 @@ mod node;
 mod objects;
 mod outage;
 mod plan;
+mod scale;
 mod status;
 
 use std::{os::unix::process::CommandExt, path::PathBuf, process::Command};
@@ -78,6 +79,8 @@ enum What {
         /// Which node: n1, n2, …
         node: String,
     },
+    /// Start kwok, which plays nodes annotated with `kwok.x-k8s.io/node` and the pods on them, by the thousand
+    Kwok,
     /// Have the API fail and come back; nothing else is touched
     Apiserver {
         /// What becomes of it
@@ -114,6 +117,10 @@ pub fn command_line(args: &Args) -> Result<()> {
             need_root("a cluster")?;
             let plan = existing(&args.name)?.0;
             outage::of_node(&plan, plan.node(node)?, *what)
+        }
+        What::Kwok => {
+            need_root("a cluster")?;
+            scale::start(&existing(&args.name)?.0)
         }
         What::Apiserver { what } => {
             need_root("a cluster")?;

@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
-    io::Write,
+    io::{self, Write},
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -82,6 +82,16 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut probe: impl FnMut() -> Result<O
         }
         ensure!(Instant::now() < deadline, "waited {seconds} s in vain for {what}");
         thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// Writes to standard output. That its reader has seen enough is no error.
+pub fn say(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(()),
     }
 }
 

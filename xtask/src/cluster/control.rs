@@ -1,6 +1,9 @@
 //! The control plane: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, in the control namespace.
 
-use std::path::Path;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
@@ -40,14 +43,23 @@ pub fn start(plan: &Plan, name: &str) -> Result<Daemon> {
         "kube-controller-manager" => controller_manager(&dir),
         _ => with_kubeconfig(&dir, name, &["--leader-elect=false", "--bind-address=127.0.0.1"]),
     };
-    let cgroup = cgroup::of_cluster(plan)?.join("control").join(name);
-    let enter = [format!("--net=/run/netns/{}", plan.namespace("control"))];
-    let log = dir.join("logs").join(format!("{name}.log"));
     if name == "etcd" {
-        return daemon::start(&cgroup, log, &enter, "etcd", &arguments);
+        return run(plan, name, "etcd", &arguments);
     }
     let arguments: Vec<_> = std::iter::once(name.to_owned()).chain(arguments).collect();
-    daemon::start(&cgroup, log, &enter, kubernetes::kube()?, &arguments)
+    run(plan, name, kubernetes::kube()?, &arguments)
+}
+
+/// Runs any program beside them, called `name`.
+pub fn run(plan: &Plan, name: &str, program: impl AsRef<OsStr>, arguments: &[String]) -> Result<Daemon> {
+    let enter = [format!("--net=/run/netns/{}", plan.namespace("control"))];
+    let log = plan.dir()?.join("logs").join(format!("{name}.log"));
+    daemon::start(&group(plan, name)?, log, &enter, program, arguments)
+}
+
+/// The control group of one of them.
+pub fn group(plan: &Plan, name: &str) -> Result<PathBuf> {
+    Ok(cgroup::of_cluster(plan)?.join("control").join(name))
 }
 
 /// Waits until the API answers that it is ready.
@@ -80,6 +92,7 @@ fn etcd(dir: &Path) -> Vec<String> {
         "--listen-client-urls=http://127.0.0.1:2379",
         "--advertise-client-urls=http://127.0.0.1:2379",
         "--listen-peer-urls=http://127.0.0.1:2380",
+        "--logger=zap",
         "--log-level=warn",
     ];
     std::iter::once(data).chain(rest.map(str::to_owned)).collect()

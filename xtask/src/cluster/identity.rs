@@ -1,8 +1,9 @@
 //! Who is who: certificates by openssl, a token for each component, and kubeconfigs with them.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
-    io::Read,
+    io::Write as _,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
@@ -25,7 +26,7 @@ pub fn make(plan: &Plan) -> Result<()> {
     let mut tokens = String::new();
     for (file, user, group) in users(plan) {
         let token = random_token()?;
-        tokens += &format!("{token},{user},{user},\"{group}\"\n");
+        writeln!(tokens, "{token},{user},{user},\"{group}\"")?;
         write_private(&dir.join("kubeconfig").join(file), &kubeconfig(plan, &dir, &user, &token))?;
     }
     write_private(&pki.join("tokens.csv"), &tokens)
@@ -89,10 +90,11 @@ fn kubeconfig(plan: &Plan, dir: &Path, user: &str, token: &str) -> String {
     )
 }
 
+/// 122 random bits.
 fn random_token() -> Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes).context("reading /dev/urandom")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let source = "/proc/sys/kernel/random/uuid";
+    let uuid = fs::read_to_string(source).with_context(|| format!("reading {source}"))?;
+    Ok(uuid.trim().to_owned())
 }
 
 fn private_folder(path: &Path) -> Result<()> {
@@ -101,7 +103,6 @@ fn private_folder(path: &Path) -> Result<()> {
 }
 
 fn write_private(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write as _;
     let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("writing {}", path.display()))

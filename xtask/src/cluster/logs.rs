@@ -5,6 +5,7 @@ use std::{fs, os::unix::process::CommandExt, path::Path};
 use anyhow::{Context, Result, bail};
 
 use super::plan::Plan;
+use crate::exec::say;
 
 /// Shows the log of a component (`kube-apiserver`, `n1/kubelet`), those of a node, or of a pod (`NAMESPACE/POD`); without
 /// a name, which there are.
@@ -12,8 +13,7 @@ pub fn show(plan: &Plan, of: Option<&str>) -> Result<()> {
     let dir = plan.dir()?.join("logs");
     let names = names(&dir)?;
     let Some(of) = of else {
-        println!("{}", names.join("\n"));
-        return Ok(());
+        return say(&format!("{}\n", names.join("\n")));
     };
     let of_node = format!("{of}/");
     let chosen: Vec<_> = names.iter().filter(|name| *name == of || name.starts_with(&of_node)).collect();
@@ -27,9 +27,9 @@ pub fn show(plan: &Plan, of: Option<&str>) -> Result<()> {
     }
     for name in &chosen {
         if chosen.len() > 1 {
-            println!("==> {name} <==");
+            say(&format!("==> {name} <==\n"))?;
         }
-        print!("{}", fs::read_to_string(dir.join(format!("{name}.log")))?);
+        say(&fs::read_to_string(dir.join(format!("{name}.log")))?)?;
     }
     Ok(())
 }

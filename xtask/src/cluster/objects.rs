@@ -1,12 +1,12 @@
 //! Objects that the cluster begins with.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::plan::{Node, Plan};
-use crate::exec::{feed, read};
+use crate::exec::{feed, read, wait_for};
 
 const READY_SECONDS: u32 = 90;
 
@@ -23,6 +23,17 @@ pub fn wait_nodes_ready(plan: &Plan) -> Result<()> {
     let mut wait: Command = super::kubectl(plan)?;
     wait.args(["wait", "--for=condition=Ready", &timeout]).args(names);
     read(&mut wait).map(drop)
+}
+
+/// Waits until a node has told the API of the boot that it is in: its state before that is of another life.
+pub fn wait_booted(plan: &Plan, node: Node) -> Result<()> {
+    let id = fs::read_to_string(plan.dir()?.join("nodes").join(node.to_string()).join("boot_id"))?;
+    wait_for(&format!("{node} to be ready after its boot"), READY_SECONDS.into(), || {
+        let state = "jsonpath={.status.nodeInfo.bootID} {.status.conditions[?(@.type==\"Ready\")].status}";
+        let mut get = super::kubectl(plan)?;
+        let said = read(get.args(["get", "node", &node.to_string(), "--output", state]))?;
+        Ok((said == format!("{} True", id.trim())).then_some(()))
+    })
 }
 
 /// Applies objects, as YAML or JSON.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{cgroup, control, node, plan::Plan};
-use crate::exec::read;
+use crate::exec::{read, say};
 
 /// How it is shown.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -36,9 +36,9 @@ pub fn show(name: &str, output: Output) -> Result<()> {
                     node["ready"] = json!(state.copied().unwrap_or(false));
                 }
             }
-            println!("{description:#}");
+            say(&format!("{description:#}\n"))?;
         }
-        Output::Text => print(&plan, &description, &components, &ready),
+        Output::Text => say(&text(&plan, &description, &components, &ready))?,
     }
     let down: Vec<_> =
         components.iter().filter(|(_, pid)| pid.is_none()).map(|(name, _)| name.as_str()).collect();
@@ -51,40 +51,43 @@ pub fn all_runs(plan: &Plan) -> bool {
     components(plan).is_ok_and(|components| components.iter().all(|(_, pid)| pid.is_some()))
 }
 
-fn print(
+fn text(
     plan: &Plan,
     description: &Value,
     components: &[(String, Option<u32>)],
     ready: &HashMap<String, bool>,
-) {
-    println!("{:<28} {:>8}", "COMPONENT", "PID");
+) -> String {
+    let mut rows = vec![["COMPONENT", "PROCESS"].map(str::to_owned).to_vec()];
     for (name, pid) in components {
-        println!("{name:<28} {:>8}", pid.map_or_else(|| "down".to_owned(), |pid| pid.to_string()));
+        rows.push(vec![name.clone(), pid.map_or_else(|| "down".to_owned(), |pid| pid.to_string())]);
     }
-    println!(
-        "\n{:<6} {:<9} {:<14} {:<16} {:<18} {:<14} {}",
-        "NODE", "STATE", "IPV4", "IPV6", "PODS", "", "NAMESPACE"
-    );
+    let mut nodes =
+        vec![["NODE", "STATE", "ADDRESSES", "", "PODS", "", "NAMESPACE"].map(str::to_owned).to_vec()];
     for node in plan.nodes() {
         let state = match ready.get(&node.to_string()) {
             Some(true) => "Ready",
             Some(false) => "NotReady",
             None => "unknown",
         };
-        println!(
-            "{:<6} {state:<9} {:<14} {:<16} {:<18} {:<14} {}",
-            node.to_string(),
-            plan.v4(node.host()).to_string(),
-            plan.v6(node.host()).to_string(),
-            node.pods4(),
-            node.pods6(),
-            plan.namespace(node)
-        );
+        let (v4, v6) = (plan.v4(node.host()).to_string(), plan.v6(node.host()).to_string());
+        let (name, namespace) = (node.to_string(), plan.namespace(node));
+        nodes.push(vec![name, state.to_owned(), v4, v6, node.pods4(), node.pods6(), namespace]);
     }
-    let text = |key: &str| description[key].as_str().unwrap_or_default().to_owned();
-    println!("\napiserver   {}\nkubeconfig  {}", text("apiserver"), text("kubeconfig"));
-    println!("client      {} in {}", plan.v4(super::plan::Host::CLIENT), text("client_namespace"));
-    println!("logs        {}", text("logs"));
+    let pair = |key: &str| vec![key.to_owned(), description[key].as_str().unwrap_or_default().to_owned()];
+    let places = ["apiserver", "kubeconfig", "client_namespace", "logs"].map(pair);
+    [table(&rows), table(&nodes), table(&places)].join("\n")
+}
+
+/// Columns as wide as they must be.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widest = |column| rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
+    let widths: Vec<_> = (0..columns).map(|column| widest(column).unwrap_or_default()).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 /// Every program with its process.
