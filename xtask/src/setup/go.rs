@@ -2,19 +2,22 @@
 //! into the cache folder.
 
 use std::{
+    env::consts::ARCH,
     fs::{self, File},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use super::debian;
 use crate::{
     cache,
     exec::{command, is_installed, read, step},
 };
 
-/// The minor version of Go 1 that the modules ask for.
+/// The minor version of Go 1 that the modules ask for, and a release of it.
 const MINOR: u32 = 26;
+const VERSION: &str = "1.26.8";
 /// Where the archive of go.dev goes.
 const USUAL: &str = "/usr/local/go/bin/go";
 
@@ -89,20 +92,37 @@ pub fn install(name: &str, module: &str, folder: &str) -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// A Go that is new enough, or one that fetches such a one by itself.
+/// A Go that is new enough: this machine's, else one of the cache folder, fetched by whichever Go there is.
 fn find() -> Result<PathBuf> {
-    let found = ["go", USUAL].into_iter().filter(|go| is_installed(go) || Path::new(go).is_file());
-    let mut seen = Vec::new();
-    for go in found {
-        let version = read(command(go).args(["env", "GOVERSION"]))?;
-        let version = version.trim();
-        if minor(version).is_some_and(|minor| minor >= MINOR) {
-            return Ok(go.into());
+    let own = cache::dir()?.join(format!("go-{VERSION}"));
+    let places = [PathBuf::from("go"), PathBuf::from(USUAL), own.join("bin/go")];
+    let is_there = |go: &&PathBuf| go.is_file() || is_installed(&go.to_string_lossy());
+    for go in places.iter().filter(is_there) {
+        let version = read(command(go).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local"))?;
+        if minor(version.trim()).is_some_and(|minor| minor >= MINOR) {
+            return Ok(go.clone());
         }
-        seen.push(format!("{go} is {version}"));
     }
-    let seen = if seen.is_empty() { "there is none".to_owned() } else { seen.join(", ") };
-    bail!("Go 1.{MINOR} or newer is needed; {seen}: unpack https://go.dev/dl to /usr/local/go")
+    debian::ensure(&[("go", "golang-go")])?;
+    step(&format!("fetching Go {VERSION}"), || fetch(&own))
+        .with_context(|| format!("Go 1.{MINOR} is needed: unpack https://go.dev/dl to /usr/local/go"))?;
+    Ok(own.join("bin/go"))
+}
+
+/// Fetches the toolchain as the module that it also is, which an old Go can do (and check), though not use.
+fn fetch(place: &Path) -> Result<()> {
+    let architecture = if ARCH == "aarch64" { "arm64" } else { "amd64" };
+    let module = format!("golang.org/toolchain@v0.0.1-go{VERSION}.linux-{architecture}");
+    let part = place.with_added_extension("part");
+    fs::create_dir_all(&part)?;
+    let mut download = command("go");
+    download.current_dir(&part).env("GOMODCACHE", part.join("modules")).env("GOFLAGS", "-modcacherw");
+    read(download.args(["mod", "download", &module]))?;
+    let unpacked = part.join("modules").join(module);
+    // A module's files are never executable.
+    read(command("chmod").args(["-R", "+x"]).arg(unpacked.join("bin")).arg(unpacked.join("pkg/tool")))?;
+    fs::rename(unpacked, place).context("moving Go into place")?;
+    fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))
 }
 
 /// 26 of `go1.26.8`.
