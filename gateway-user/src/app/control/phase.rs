@@ -59,6 +59,10 @@ pub(in crate::app) async fn load(config: &Config) -> anyhow::Result<Loaded> {
     };
     options.cgroup = Some(cgroup);
     options.services_cgroup.clone_from(&config.services_cgroup);
+    if config.cluster.is_some() && options.services_cgroup.is_none() {
+        // A node's pods reach Services by connect(2).
+        options.services_cgroup = Some(dataplane::ensure_cgroup2().context("--services-cgroup")?);
+    }
     Ok(task::spawn_blocking(|| Loaded::load(options)).await.context("loading the programs")??)
 }
 
