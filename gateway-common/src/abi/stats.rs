@@ -11,7 +11,8 @@ pub struct RouteStats {
     pub packets: u64,
     /// IP bytes towards endpoints.
     pub bytes: u64,
-    /// Connections (TCP: SYNs that chose a backend, retransmissions left out where known; UDP: first packets).
+    /// Connections (TCP: SYNs that chose a backend, retransmissions left out where known; UDP: first packets), and
+    /// those of the node's own sockets, of which no packets are counted.
     pub new_flows: u64,
     /// Packets back.
     pub reply_packets: u64,
