@@ -3,7 +3,7 @@
 //! [`life`] starts and ends it; [`control`] is what happens in between: what is declared (by files or by a
 //! cluster), state and node become a plan ([`desired`]), the plan goes to the kernel ([`kernel`]) and to the proxy.
 
-mod answer;
+pub(crate) mod answer;
 mod cluster;
 mod control;
 mod declared;
@@ -27,6 +27,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub use lead::lead;
 
 use crate::{config::Config, dataplane};
+
+pub(crate) use desired::now;
 
 /// Runs the agent until it is told to stop or succeeded by another.
 ///

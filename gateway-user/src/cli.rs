@@ -4,6 +4,7 @@
 
 pub(crate) mod args;
 mod client;
+mod cluster;
 mod commands;
 mod draw;
 mod offline;
@@ -53,12 +54,17 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             output::print(&app::uninstall(&pin_dir)?)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Ask(ask) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(commands::answer(ask))
+        Command::Ask(ask) => block_on(commands::answer(ask)),
+        Command::Apply { files, dry_run, namespace, cluster, output } => {
+            block_on(cluster::apply(&files, namespace.as_deref(), dry_run, &cluster, output.output))
         }
         Command::Offline(offline) => offline::run(offline),
     }
+}
+
+/// Waits for an answer of somebody else's.
+fn block_on<T>(answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(answer)
 }
 
 fn run(config: Config, print: bool) -> anyhow::Result<ExitCode> {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// All gateways, by key. Those that are declared and not in force are among them, without routes.
-pub(super) fn gateways<'a>(
+pub(crate) fn gateways<'a>(
     declared: impl Iterator<Item = &'a Gateway>,
     resolved: &Resolved,
     plan: &L4Plan,

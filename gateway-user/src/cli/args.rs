@@ -34,12 +34,30 @@ pub enum Command {
     Agent(Box<AgentArgs>),
     /// Run the controller in a Kubernetes cluster: of several one leads
     Controller(Box<ControllerArgs>),
-    /// Ask a running agent.
+    /// Ask the cluster, or a running agent.
     #[command(flatten)]
     Ask(Ask),
     /// Work on files.
     #[command(flatten)]
     Offline(Offline),
+    /// Write gateways of files to the cluster, as resources of Kubernetes
+    ///
+    /// Example: weir apply -f gateways.yaml
+    Apply {
+        /// Gateway artifacts or resources (YAML or JSON): files, folders, or - for standard input
+        #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
+        files: Vec<PathBuf>,
+        /// Let the API server check everything, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Namespace of what names none [default: the kubeconfig's]
+        #[arg(short, long, value_name = "NAMESPACE")]
+        namespace: Option<String>,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Detach and unpin everything of Weir's; needs no agent, and may be repeated
     Uninstall {
         /// Where the agent pinned its maps and programs
@@ -48,7 +66,7 @@ pub enum Command {
     },
 }
 
-/// A command that a running agent answers.
+/// A command that the cluster answers, or a running agent.
 #[derive(Debug, Subcommand)]
 pub enum Ask {
     /// List gateways with their routes, weights and where each value comes from
@@ -69,7 +87,7 @@ pub enum Ask {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Set weights of routes, all in one change; returns when the kernel has it
+    /// Set weights of routes, all in one change; returns when every node has it
     ///
     /// Example: weir weight foo-ingress '(1.0.3)=95%' '(2.0.1)=5%'
     Weight {
@@ -82,11 +100,13 @@ pub enum Ask {
         #[arg(long)]
         rebalance: bool,
         #[command(flatten)]
+        wait: WaitArgs,
+        #[command(flatten)]
         remote: RemoteArgs,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Set or clear the condition of a route; returns when it is in force
+    /// Set or clear the condition of a route; returns when it is in force on every node
     ///
     /// Example: weir condition foo-ingress '(2.0.1)' 'User-Agent = Firefox' --strength 50%
     Condition {
@@ -104,6 +124,8 @@ pub enum Ask {
         /// Remove the condition
         #[arg(long, conflicts_with_all = ["condition", "strength"])]
         clear: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
         #[command(flatten)]
         remote: RemoteArgs,
         #[command(flatten)]
@@ -131,13 +153,47 @@ pub enum Ask {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// The agent itself: generation, interfaces, kernel features, findings
+    /// The agent of this machine: generation, interfaces, kernel features, findings
     Status {
+        #[command(flatten)]
+        probe: ProbeArgs,
         #[command(flatten)]
         remote: RemoteArgs,
         #[command(flatten)]
         output: OutputArgs,
     },
+}
+
+/// How long to wait for nodes.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct WaitArgs {
+    /// How long to wait until every node has it; then those that have not are named, and the exit code is 1
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub timeout: Duration,
+}
+
+/// A question of the kubelet's.
+#[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub struct ProbeArgs {
+    /// The agent in this very pod, of the two that share a node for a while
+    #[arg(long = "self")]
+    pub own: bool,
+    /// Say nothing, exit with 0 where the agent has everything in force
+    #[arg(long, group = "probe")]
+    pub ready: bool,
+    /// Say nothing, exit with 0 where the agent answers
+    #[arg(long, group = "probe")]
+    pub live: bool,
+    /// Say nothing, exit with 0 where the agent has started
+    #[arg(long, group = "probe")]
+    pub started: bool,
+    /// uid of the pod
+    #[arg(long, env = "POD_UID", value_name = "UID", requires = "own")]
+    pub pod_uid: Option<String>,
+    /// Where the agent has its sockets
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub run_dir: PathBuf,
 }
 
 const DEFAULT_PINS: &str = "/sys/fs/bpf/weir";
@@ -262,7 +318,7 @@ pub struct ControllerArgs {
 pub(super) const SYSTEM_NAMESPACE: &str = "weir-system";
 /// Where agents have their sockets.
 pub(super) const RUN_DIR: &str = "/run/weir";
-const DEFAULT_ADMIN: &str = "unix:/run/weir/admin.sock";
+pub(super) const DEFAULT_ADMIN: &str = "unix:/run/weir/admin.sock";
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// How the log is written.
@@ -276,18 +332,34 @@ pub enum LogFormat {
     Json,
 }
 
-/// How to reach a running agent.
-#[derive(Args, Clone, Debug)]
+/// Whom to ask: the cluster, or one agent.
+#[derive(Args, Clone, Debug, Default)]
 pub struct RemoteArgs {
-    /// The agent's admin address: unix:PATH or IP:PORT
-    #[arg(long, env = "WEIR_ADMIN", value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
-    pub admin: AdminAddress,
+    /// Ask this agent, not the cluster: unix:PATH or IP:PORT [without a cluster: `unix:/run/weir/admin.sock`]
+    #[arg(long, env = "WEIR_ADMIN", value_name = "ADDRESS")]
+    pub admin: Option<AdminAddress>,
     /// File with the token for writes on IP:PORT
     #[arg(long, env = "WEIR_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// Namespace; lists are of all namespaces where none is given, names are of `default`
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Namespace; lists are of all namespaces where none is given, names are of the kubeconfig's, or of `default`
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+}
+
+/// How to reach a cluster.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ClusterArgs {
+    /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or that of the pod]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Weir's own namespace, where its agents are
+    #[arg(long, env = "WEIR_NAMESPACE", value_name = "NAMESPACE", default_value = SYSTEM_NAMESPACE)]
+    pub system_namespace: String,
 }
 
 /// Arguments that cannot be meant.

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::args::RemoteArgs;
+use super::args::{DEFAULT_ADMIN, RemoteArgs};
 use crate::admin::{address::AdminAddress, views::ErrorView};
 
 /// How long a question is repeated while one agent hands over to another.
@@ -40,7 +40,13 @@ enum Attempt {
 
 impl Client {
     pub(super) fn new(remote: &RemoteArgs) -> Self {
-        Self { admin: remote.admin.clone(), token_file: remote.admin_token_file.clone() }
+        let admin = remote.admin.clone().unwrap_or_else(|| DEFAULT_ADMIN.parse().expect("it is an address"));
+        Self { admin, token_file: remote.admin_token_file.clone() }
+    }
+
+    /// Of the agent there; it answers whoever can connect.
+    pub(super) fn of(admin: AdminAddress) -> Self {
+        Self { admin, token_file: None }
     }
 
     /// `GET` of a path whose segments are `parts`.
@@ -51,6 +57,13 @@ impl Client {
     /// `PUT` of `body` on a path whose segments are `parts`.
     pub(super) async fn put(&self, parts: &[&str], body: &impl serde::Serialize) -> anyhow::Result<Value> {
         self.ask(Method::PUT, parts, Some(serde_json::to_vec(body)?.into())).await
+    }
+
+    /// `GET` of a path, asked once.
+    pub(super) async fn get_now(&self, path: &str) -> anyhow::Result<Value> {
+        self.attempt(Method::GET, path, None).await.map_err(|failed| match failed {
+            Attempt::Again(error) | Attempt::Final(error) => error,
+        })
     }
 
     async fn ask(&self, method: Method, parts: &[&str], body: Option<Bytes>) -> anyhow::Result<Value> {

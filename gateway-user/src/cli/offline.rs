@@ -2,7 +2,7 @@
 
 mod check;
 mod explain;
-mod files;
+pub(super) mod files;
 mod format;
 mod generate;
 mod plan;
@@ -18,8 +18,8 @@ pub(super) fn run(command: Offline) -> anyhow::Result<ExitCode> {
         Offline::Check { files, workloads, deny_warnings, namespace, output } => {
             check::run(&files, &workloads, &namespace.namespace, deny_warnings, output.output)
         }
-        Offline::Select { selector, workloads, kind, namespace, output } => {
-            select::run(&selector, &workloads, kind, &namespace.namespace, output.output)
+        Offline::Select { selector, workloads, kind, namespace, cluster, output } => {
+            select::run(&selector, &workloads, kind, (namespace.as_deref(), &cluster), output.output)
         }
         Offline::Explain { files, request, headers, from, sni, user, output } => {
             let asked = explain::read_request(&request.join(" "), &headers, from, sni)?;

@@ -1,12 +1,21 @@
 //! `weir top`: rates per gateway and route, from two readings of the counters.
 
-use std::{collections::HashMap, io::IsTerminal as _, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::IsTerminal as _,
+    time::Duration,
+};
 
 use anyhow::bail;
 use serde_json::Value;
 use tokio::time;
 
-use super::{args::Output, client::Client, commands::read, output, table};
+use super::{
+    args::Output,
+    cluster::{Stats, Target},
+    commands::read,
+    output, table,
+};
 use crate::admin::views::{RouteStats, StatsView};
 
 /// Clears the terminal and goes to its upper left corner.
@@ -14,24 +23,24 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Shows counters once, or, with an interval, rates until interrupted.
 pub(super) async fn show(
-    client: &Client,
+    target: &Target,
     gateway: Option<(String, String)>,
     interval: Option<Duration>,
     output: Output,
 ) -> anyhow::Result<()> {
     let Some(interval) = interval else {
-        let value = reading(client, gateway.as_ref()).await?;
+        let value = reading(target, gateway.as_ref()).await?;
         return output::show(output, &value, |value| Ok(totals(&read(value)?)));
     };
     if interval < Duration::from_millis(50) {
         bail!("--interval: expected at least 50ms");
     }
-    let mut before: StatsView = read(&reading(client, gateway.as_ref()).await?)?;
+    let mut before: StatsView = read(&reading(target, gateway.as_ref()).await?)?;
     let mut ticks = time::interval(interval);
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        let value = reading(client, gateway.as_ref()).await?;
+        let value = reading(target, gateway.as_ref()).await?;
         let now: StatsView = read(&value)?;
         match output {
             Output::Table => {
@@ -45,8 +54,15 @@ pub(super) async fn show(
     }
 }
 
-async fn reading(client: &Client, gateway: Option<&(String, String)>) -> anyhow::Result<Value> {
-    let mut value = client.get(&["stats"]).await?;
+async fn reading(target: &Target, gateway: Option<&(String, String)>) -> anyhow::Result<Value> {
+    let mut value = match target {
+        Target::Agent(client) => client.get(&["stats"]).await?,
+        Target::Cluster(cluster) => {
+            let Stats { sum, missing } = cluster.stats().await?;
+            complain(&missing);
+            serde_json::to_value(sum)?
+        }
+    };
     if let (Some((namespace, name)), Some(gateways)) = (gateway, value["gateways"].as_array_mut()) {
         let existing: Vec<_> =
             gateways.iter().map(|g| format!("{}/{}", text(g, "namespace"), text(g, "name"))).collect();
@@ -56,6 +72,13 @@ async fn reading(client: &Client, gateway: Option<&(String, String)>) -> anyhow:
         }
     }
     Ok(value)
+}
+
+/// Names the nodes that did not answer.
+pub(super) fn complain(missing: &BTreeMap<String, String>) {
+    for (node, why) in missing {
+        eprintln!("warning: node {node} is not in it: {why}");
+    }
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

@@ -8,6 +8,7 @@ pub mod acknowledge;
 pub mod facts;
 mod in_force;
 pub mod kept;
+pub mod moment;
 mod services;
 mod store;
 mod translate;

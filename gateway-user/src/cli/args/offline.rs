@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use gateway_model::gateway::PortType;
 
-use super::{DEFAULT_NAMESPACE, OutputArgs, parse_address};
+use super::{ClusterArgs, DEFAULT_NAMESPACE, OutputArgs, parse_address};
 
 const EXPLAIN_EXAMPLE: &str = "Example: weir explain --config g.yaml --workloads w.yaml \
      'GET http://foo.bar.com/x' -H 'User-Agent: Firefox'";
@@ -34,23 +34,30 @@ pub enum Offline {
     },
     /// Show which routes and endpoints a selector finds, and why others are none
     ///
+    /// Among workloads of files, or else among the pods of the cluster.
+    ///
     /// Example: weir select 'label(app)(foo) && label(version)((.*))' --workloads workloads.yaml
     Select {
         /// The selector
         #[arg(value_name = "EXPR")]
         selector: String,
         /// Workloads (YAML or JSON list): a file or a folder; may be repeated
-        #[arg(long, required = true, value_name = "PATH")]
+        #[arg(long, value_name = "PATH")]
         workloads: Vec<PathBuf>,
         /// Type of the gateway's port, after which an endpoint's port is chosen: http, https, tcp, udp or tls
         #[arg(long = "type", value_name = "TYPE", default_value = "http")]
         kind: PortType,
+        /// Namespace [default: the kubeconfig's, or `default`]
+        #[arg(short, long, value_name = "NAMESPACE")]
+        namespace: Option<String>,
         #[command(flatten)]
-        namespace: NamespaceArgs,
+        cluster: ClusterArgs,
         #[command(flatten)]
         output: OutputArgs,
     },
     /// Show which route takes a request, and why; exits with 1 where none does
+    ///
+    /// By the gateways of files, or else by those of the cluster.
     #[command(after_help = EXPLAIN_EXAMPLE)]
     Explain {
         #[command(flatten)]
@@ -74,6 +81,8 @@ pub enum Offline {
         output: OutputArgs,
     },
     /// Show what would be in force, and what would change: shares, slots, users that move
+    ///
+    /// With gateways of files, or else with those of the cluster.
     ///
     /// Example: weir plan --config new.yaml --workloads w.yaml --against old.yaml
     Plan {
@@ -122,17 +131,27 @@ pub enum Offline {
     },
 }
 
-/// Which files.
+/// Which files, or which cluster.
 #[derive(Args, Clone, Debug)]
 pub struct FileArgs {
-    /// Gateway artifacts (YAML or JSON): a file or a folder; may be repeated
-    #[arg(long, required = true, value_name = "PATH")]
+    /// Gateway artifacts (YAML or JSON): a file or a folder; may be repeated [default: those of the cluster]
+    #[arg(long, value_name = "PATH")]
     pub config: Vec<PathBuf>,
     /// Workloads (YAML or JSON list): a file or a folder; may be repeated
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "config")]
     pub workloads: Vec<PathBuf>,
+    /// Namespace of what names none; of the cluster only what is in it
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
     #[command(flatten)]
-    pub namespace: NamespaceArgs,
+    pub cluster: ClusterArgs,
+}
+
+impl FileArgs {
+    /// The namespace of what names none in files.
+    pub(in crate::cli) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+    }
 }
 
 /// Which namespace.

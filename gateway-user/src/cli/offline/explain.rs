@@ -5,12 +5,13 @@ use std::{fmt::Write as _, net::IpAddr, process::ExitCode};
 use gateway_model::{
     condition::without_port,
     explain::{Asked, Explanation, Verdict, explain},
+    gateway::Gateway,
     resolve,
     snapshot::Snapshot,
 };
 use http::{HeaderName, HeaderValue, Method, Uri};
 
-use super::files::{self, Loaded};
+use super::files;
 use crate::cli::{
     args::{FileArgs, Output, UsageError},
     table::plain,
@@ -92,10 +93,14 @@ pub(super) fn run(
     user: Option<&str>,
     format: Output,
 ) -> anyhow::Result<ExitCode> {
-    let mut loaded = Loaded::read(&files.config, &files.workloads, &files.namespace.namespace);
+    let (mut loaded, settings) = files::load(files)?;
+    if files.config.is_empty() {
+        narrow(&mut loaded.gateways, &asked.host);
+    }
     let snapshot = Snapshot {
         gateways: loaded.gateways.clone(),
         workloads: loaded.workloads.clone(),
+        settings,
         ..Snapshot::default()
     };
     let resolved = resolve::resolve(&snapshot);
@@ -109,6 +114,20 @@ pub(super) fn run(
     files::answer(&loaded, format, &explanation, || describe(&explanation, asked, false))?;
     let is_taken = explanation.shares.0.iter().any(|(_, share)| *share > 0.0);
     Ok(if is_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Of a cluster's gateways, which may have the same port, the one whose Service the URL names.
+fn narrow(gateways: &mut [Gateway], host: &str) {
+    let mut names = host.split('.');
+    let (service, namespace) = (names.next(), names.next());
+    let is_meant = |gateway: &Gateway| {
+        Some(gateway.service_name().as_str()) == service
+            && namespace.is_none_or(|namespace| gateway.key.namespace == namespace)
+    };
+    if gateways.iter().any(is_meant) {
+        // Others may be led to.
+        gateways.sort_by_key(|gateway| !is_meant(gateway));
+    }
 }
 
 fn describe(explanation: &Explanation, asked: &Asked, is_inner: bool) -> String {

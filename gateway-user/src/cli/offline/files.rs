@@ -11,18 +11,24 @@ use gateway_model::{
     gateway::{self, Gateway},
     key::GatewayKey,
     resolve,
+    snapshot::Settings,
     workload::{self, Workload},
 };
 use serde::Serialize;
 
 use crate::{
-    cli::{args::Output, draw, output},
+    cli::{
+        args::{FileArgs, Output},
+        block_on,
+        cluster::{self, Cluster, World},
+        draw, output,
+    },
     watch::{self, ReadError, Texts},
 };
 
 /// What files say, and what is wrong with it.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub(in crate::cli) struct Loaded {
     pub gateways: Vec<Gateway>,
     pub workloads: Vec<Workload>,
     pub findings: Vec<Finding>,
@@ -34,7 +40,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Reads artifacts and workloads.
-    pub(super) fn read(artifacts: &[PathBuf], workloads: &[PathBuf], namespace: &str) -> Self {
+    pub(in crate::cli) fn read(artifacts: &[PathBuf], workloads: &[PathBuf], namespace: &str) -> Self {
         let mut loaded = Self::default();
         let mut known: HashMap<GatewayKey, usize> = HashMap::new();
         loaded.add(artifacts, |loaded, file, text| {
@@ -62,7 +68,7 @@ impl Loaded {
 
     /// Adds what came of resolving, but for what compares it with surroundings that nobody looked at: host names
     /// are never looked up here.
-    pub(super) fn extend(&mut self, resolved: impl IntoIterator<Item = Finding>) {
+    pub(in crate::cli) fn extend(&mut self, resolved: impl IntoIterator<Item = Finding>) {
         let is_known = |finding: &Finding| {
             finding.code != "external-unresolved"
                 && (self.knows_workloads || !resolve::ABOUT_SURROUNDINGS.contains(&finding.code))
@@ -85,13 +91,13 @@ impl Loaded {
     }
 
     /// Puts findings in the order of their places; says whether something is wrong.
-    pub(super) fn settle(&mut self) -> bool {
+    pub(in crate::cli) fn settle(&mut self) -> bool {
         finding::sort(&mut self.findings);
         self.findings.iter().any(Finding::is_error)
     }
 
     /// Draws the findings on standard error; how many there were stands below.
-    pub(super) fn complain(&self) -> io::Result<()> {
+    pub(in crate::cli) fn complain(&self) -> io::Result<()> {
         let mut err = io::stderr().lock();
         let drawn = draw::findings(&self.findings, &self.sources, output::is_styled(&io::stderr()));
         err.write_all(drawn.as_bytes())?;
@@ -102,8 +108,22 @@ impl Loaded {
     }
 }
 
+/// The gateways and workloads of files, or those in force in the cluster; and how the model is to work with them.
+pub(in crate::cli) fn load(args: &FileArgs) -> anyhow::Result<(Loaded, Settings)> {
+    if !args.config.is_empty() {
+        return Ok((Loaded::read(&args.config, &args.workloads, args.namespace()), Settings::default()));
+    }
+    let world = block_on(async {
+        let cluster = Cluster::need(&args.cluster).await?;
+        cluster.world(args.namespace.as_deref()).await
+    })?;
+    let World { in_force: gateways, workloads, .. } = world;
+    let loaded = Loaded { gateways, workloads, knows_workloads: true, ..Loaded::default() };
+    Ok((loaded, cluster::settings()))
+}
+
 /// The texts of files and folders; `-` is standard input.
-pub(super) fn read(paths: &[PathBuf]) -> Texts {
+pub(in crate::cli) fn read(paths: &[PathBuf]) -> Texts {
     let (input, named): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let mut texts = watch::read(&named);
     if !input.is_empty() {
@@ -113,7 +133,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Texts {
 }
 
 /// The finding for a file that cannot be read.
-pub(super) fn unreadable(file: String, error: &ReadError) -> Finding {
+pub(in crate::cli) fn unreadable(file: String, error: &ReadError) -> Finding {
     let advice = "name a YAML or JSON file that you may read, or a folder of such";
     let message = format!("{file}: {error}");
     Finding::error("unreadable-file", message, advice).at(&Place { file, line: 1, column: 1, length: 1 })
@@ -121,7 +141,7 @@ pub(super) fn unreadable(file: String, error: &ReadError) -> Finding {
 
 /// A finding as it is printed.
 #[derive(Debug, Serialize)]
-pub(super) struct FindingView<'a> {
+pub(in crate::cli) struct FindingView<'a> {
     code: &'a str,
     severity: finding::Severity,
     file: Option<&'a str>,
@@ -151,12 +171,12 @@ impl<'a> From<&'a Finding> for FindingView<'a> {
 }
 
 /// Findings as they are printed.
-pub(super) fn views(findings: &[Finding]) -> Vec<FindingView<'_>> {
+pub(in crate::cli) fn views(findings: &[Finding]) -> Vec<FindingView<'_>> {
     findings.iter().map(Into::into).collect()
 }
 
 /// Prints an answer: for people, with the findings drawn on standard error; else whole, findings in it.
-pub(super) fn answer(
+pub(in crate::cli) fn answer(
     loaded: &Loaded,
     format: Output,
     value: &impl Serialize,

@@ -31,8 +31,8 @@ pub(super) fn run(
     against_workloads: &[PathBuf],
     format: Output,
 ) -> anyhow::Result<ExitCode> {
-    let namespace = &files.namespace.namespace;
-    let mut loaded = Loaded::read(&files.config, &files.workloads, namespace);
+    let namespace = files.namespace();
+    let (mut loaded, settings) = files::load(files)?;
     let (mut before, mut in_force) = ((Resolved::default(), Plan::default()), Vec::new());
     if !against.is_empty() {
         let workloads = if against_workloads.is_empty() { &files.workloads } else { against_workloads };
@@ -41,10 +41,10 @@ pub(super) fn run(
             old.complain()?;
             anyhow::bail!("--against: what is in force before must be without errors");
         }
-        before = work_out(&old, Snapshot::default(), None);
+        before = work_out(&old, Snapshot { settings, ..Snapshot::default() }, None);
         in_force = old.gateways;
     }
-    let remembered = Snapshot { kept: before.0.kept.clone(), in_force, ..Snapshot::default() };
+    let remembered = Snapshot { kept: before.0.kept.clone(), in_force, settings, ..Snapshot::default() };
     let after = work_out(&loaded, remembered, Some(&before.1));
     loaded.extend(after.0.findings.iter().cloned());
     let has_errors = loaded.settle();

@@ -14,7 +14,12 @@ use gateway_model::{
 use serde::Serialize;
 
 use super::files::{self, FindingView, Loaded};
-use crate::cli::{args::Output, table::plain};
+use crate::cli::{
+    args::{ClusterArgs, DEFAULT_NAMESPACE, Output},
+    block_on,
+    cluster::Cluster,
+    table::plain,
+};
 
 /// What findings call the expression of the command line.
 const EXPRESSION: &str = "EXPR";
@@ -46,10 +51,11 @@ pub(super) fn run(
     expression: &str,
     workloads: &[PathBuf],
     kind: PortType,
-    namespace: &str,
+    (namespace, cluster): (Option<&str>, &ClusterArgs),
     format: Output,
 ) -> anyhow::Result<ExitCode> {
-    let mut loaded = Loaded::read(&[], workloads, namespace);
+    let (mut loaded, namespace) = load(workloads, namespace, cluster)?;
+    let namespace = namespace.as_str();
     loaded.sources.insert(EXPRESSION.to_owned(), expression.into());
     let place = Place {
         file: EXPRESSION.to_owned(),
@@ -73,6 +79,24 @@ pub(super) fn run(
     let answer = Answer { routes, near_misses, findings: files::views(&loaded.findings) };
     files::answer(&loaded, format, &answer, || describe(&answer))?;
     Ok(if has_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The workloads of files, or the pods of the cluster; and the namespace that is meant.
+fn load(
+    workloads: &[PathBuf],
+    namespace: Option<&str>,
+    cluster: &ClusterArgs,
+) -> anyhow::Result<(Loaded, String)> {
+    if !workloads.is_empty() {
+        let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+        return Ok((Loaded::read(&[], workloads, namespace), namespace.to_owned()));
+    }
+    block_on(async {
+        let cluster = Cluster::need(cluster).await?;
+        let namespace = namespace.unwrap_or(&cluster.namespace).to_owned();
+        let workloads = cluster.pods(&namespace).await?;
+        Ok((Loaded { workloads, knows_workloads: true, ..Loaded::default() }, namespace))
+    })
 }
 
 /// Workloads that were most likely meant, and what keeps them out.

@@ -15,7 +15,10 @@ use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::resource::{GATEWAY_LABEL, ROUTE_LABEL};
+use super::super::{
+    resource::{GATEWAY_LABEL, ROUTE_LABEL},
+    translate::{created, version},
+};
 use super::facts::{
     EndpointFacts, GatewayFacts, Key, NodeFacts, PodFacts, RouteFacts, ServiceFacts, ServicePort, SliceFacts,
 };
@@ -38,11 +41,6 @@ struct RouteStatus {
 /// Namespace and name.
 pub(super) fn key(metadata: &ObjectMeta) -> Key {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
-}
-
-/// The object's version as a number, which it is since Kubernetes 1.35; 0 where it is none.
-pub(super) fn version(metadata: &ObjectMeta) -> u64 {
-    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 /// A `WeirGateway`.
@@ -200,11 +198,6 @@ pub(super) fn node(node: &Node) -> NodeFacts {
         name: node.metadata.name.clone().unwrap_or_default(),
         internal_ips: addresses(internal.map(|one| one.address.as_str())),
     }
-}
-
-fn created(metadata: &ObjectMeta) -> u64 {
-    let second = metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
-    second.and_then(|second| u64::try_from(second).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -290,6 +290,12 @@ impl View {
         Some(std::mem::replace(&mut self.delta, fresh))
     }
 
+    /// What there is to tell, whether or not everything is known.
+    pub fn tell_all(mut self) -> Delta {
+        (self.is_restored, self.is_news) = (true, true);
+        self.take().unwrap_or_default()
+    }
+
     /// Whether there is something to tell.
     pub fn has_news(&self) -> bool {
         self.is_news && (self.is_restored || self.is_known())

@@ -33,7 +33,10 @@ use tokio::{
 };
 
 use super::{
-    super::resource::{GATEWAY_LABEL, SERVICE_PROXY, SERVICE_PROXY_LABEL, WeirGateway},
+    super::{
+        resource::{GATEWAY_LABEL, SERVICE_PROXY, SERVICE_PROXY_LABEL, WeirGateway},
+        translate::version,
+    },
     facts::Fact,
     kept::Places,
     translate,
@@ -170,7 +173,7 @@ async fn tell<K, T: Fact>(
                 Event::Applied(facts)
             }
             Ok(watcher::Event::Delete(object)) => {
-                Event::Deleted(translate::key(object.meta()), translate::version(object.meta()))
+                Event::Deleted(translate::key(object.meta()), version(object.meta()))
             }
             Err(error) => {
                 let error = error.to_string();
