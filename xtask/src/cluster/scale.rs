@@ -1,13 +1,19 @@
 //! Made-up nodes and pods, by kwok: they cost what they cost the API, and run nothing.
 
-use anyhow::{Result, ensure};
+use std::fs;
 
-use super::{cgroup, control, network, plan::Plan};
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    cgroup, control, network,
+    plan::{Host, Plan},
+};
 use crate::{
     exec::{read, wait_for},
     setup::kwok,
 };
 
+const STAGES: &str = include_str!("scale.yaml");
 const ADDRESS: &str = "127.0.0.1:10247";
 const READY_SECONDS: u64 = 30;
 
@@ -15,8 +21,15 @@ const READY_SECONDS: u64 = 30;
 pub fn start(plan: &Plan) -> Result<()> {
     let program = kwok::ensure()?;
     ensure!(!cgroup::is_populated(&control::group(plan, "kwok")?), "kwok runs already");
+    let dir = plan.dir()?;
+    let stages = dir.join("kwok.yaml");
+    fs::write(&stages, STAGES).with_context(|| format!("writing {}", stages.display()))?;
     let arguments = [
-        format!("--kubeconfig={}", plan.dir()?.join("kubeconfig/admin").display()),
+        format!("--kubeconfig={}", dir.join("kubeconfig/admin").display()),
+        format!("--config={}", stages.display()),
+        // Nobody is asked there: it stands for all of them.
+        format!("--node-ip={}", plan.v4(Host::CONTROL)),
+        "--node-lease-duration-seconds=40".to_owned(),
         format!("--server-address={ADDRESS}"),
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node".to_owned(),
     ];
