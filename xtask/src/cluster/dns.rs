@@ -1,15 +1,11 @@
 //! Names in pods: CoreDNS as a pod, behind the address that every kubelet tells.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 
-use super::{
-    objects,
-    plan::{DNS4, DNS6, Node, Plan},
-};
+use super::plan::{DNS4, DNS6, Node, Plan};
 use crate::{
-    exec::read,
     image,
     setup::coredns::{self, VERSION},
 };
@@ -17,7 +13,6 @@ use crate::{
 /// Where it runs.
 pub const NODE: Node = Node::FIRST;
 const OBJECTS: &str = include_str!("dns.yaml");
-const READY_SECONDS: u32 = 60;
 
 /// The image, packed once per machine.
 pub fn image() -> Result<PathBuf> {
@@ -29,19 +24,18 @@ pub fn image() -> Result<PathBuf> {
     Ok(tar)
 }
 
-/// Makes its objects.
-pub fn create(plan: &Plan) -> Result<()> {
-    let objects = [("NODE", &*NODE.to_string()), ("IMAGE", &*image_name()), ("DNS4", DNS4), ("DNS6", DNS6)]
-        .into_iter()
-        .fold(OBJECTS.to_owned(), |objects, (name, value)| objects.replace(name, value));
-    objects::apply(plan, &objects)
+/// Its objects.
+pub fn objects() -> String {
+    let values = [("NODE", &*NODE.to_string()), ("IMAGE", &*image_name()), ("DNS4", DNS4), ("DNS6", DNS6)];
+    values.into_iter().fold(OBJECTS.to_owned(), |objects, (name, value)| objects.replace(name, value))
 }
 
-/// Waits until it answers.
-pub fn wait_ready(plan: &Plan) -> Result<()> {
+/// What waits until it answers.
+pub fn ready(plan: &Plan) -> Result<Command> {
     let mut wait = super::kubectl(plan)?;
-    wait.args(["wait", "--for=condition=Available", "--namespace=kube-system", "deployment/coredns"]);
-    read(wait.arg(format!("--timeout={READY_SECONDS}s"))).map(drop)
+    wait.args(["wait", "--for=condition=Available", "--namespace=kube-system", "--timeout=10m"]);
+    wait.arg("deployment/coredns");
+    Ok(wait)
 }
 
 fn image_name() -> String {

@@ -3,11 +3,12 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    process::Stdio,
     thread,
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     cgroup, control,
@@ -16,26 +17,32 @@ use super::{
     plan::{self, Node, Plan},
     status,
 };
-use crate::{exec::step, setup};
+use crate::{
+    exec::{step, wait_for},
+    setup,
+};
+
+const READY_SECONDS: u64 = 120;
 
 /// Starts the cluster and waits until its nodes are ready. One that is up as wished is left alone.
 ///
 /// # Errors
-/// With the end of the log of what failed; what was started stays, for a look at it, until the next `up` or `down`.
+/// Where it is up with another number of nodes. With the end of the log of what failed; what was started stays, for a look at it, until the next `up` or `down`.
 pub fn up(name: &str, nodes: u8, tars: &[PathBuf]) -> Result<()> {
     setup::kubernetes::ensure()?;
     let (pause, dns) = (images::pause()?, dns::image()?);
     let _lock = lock()?;
     if let Some((plan, description)) = description::read(name)?
-        && plan.nodes == nodes
         && description["ready"] == true
         && status::all_runs(&plan)
     {
+        let has = plan.nodes;
+        ensure!(has == nodes, "cluster {name} is up with {has} nodes, not {nodes}: take it `down` first");
         eprintln!("weir: cluster {name} is up already");
         return tars.iter().try_for_each(|tar| images::load(&plan, tar));
     }
     remove(name)?;
-    let plan = Plan::new(name, free_index(name)?, nodes)?;
+    let plan = with_free_range(name, nodes)?;
     let began = Instant::now();
     make_folder(&plan)?;
     step("making the network and certificates", || make_ground(&plan))?;
@@ -67,17 +74,12 @@ fn lock() -> Result<File> {
 /// Removes what there is of the cluster `name`, also where nothing is written about it any more: what it may have
 /// made follows from its name.
 fn remove(name: &str) -> Result<()> {
-    let described = description::read(name).ok().flatten().map(|(plan, _)| plan);
-    let index = described.as_ref().map_or(0, |plan| plan.index);
-    let plan = Plan::new(name, index, plan::MOST_NODES)?;
+    let plan = Plan::new(name, 0, plan::MOST_NODES)?;
     let group = cgroup::of_cluster(&plan)?;
     if group.is_dir() {
         step(&format!("ending what runs of cluster {name}"), || cgroup::remove_cluster(&group))?;
     }
     network::remove(&plan)?;
-    if described.is_some() {
-        network::detach_host(&plan);
-    }
     let dir = plan.dir()?;
     if dir.is_dir() {
         fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
@@ -85,21 +87,15 @@ fn remove(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The first range of addresses that no cluster has.
-fn free_index(name: &str) -> Result<u8> {
-    let mut taken = Vec::new();
-    for entry in fs::read_dir(plan::base()?)? {
-        let other = entry?.file_name().to_string_lossy().into_owned();
-        if other != name
-            && let Some((plan, _)) = description::read(&other)?
-        {
-            taken.push(plan.index);
+/// The cluster with the first range of addresses that nobody uses.
+fn with_free_range(name: &str, nodes: u8) -> Result<Plan> {
+    for index in 0..=u8::MAX {
+        let plan = Plan::new(name, index, nodes)?;
+        if !network::is_taken(&plan)? {
+            return Ok(plan);
         }
     }
-    let has_device = |index: u8| Path::new(&format!("/sys/class/net/weir-host{index}")).exists();
-    (0..=u8::MAX)
-        .find(|index| !taken.contains(index) && !has_device(*index))
-        .context("256 clusters are enough")
+    bail!("every range of 172.30.0.0/16 is in use on this machine")
 }
 
 fn make_folder(plan: &Plan) -> Result<()> {
@@ -129,8 +125,7 @@ fn start(plan: &Plan, pause: &Path, dns: &Path) -> Result<()> {
         control::wait_ready(plan, &mut [&mut etcd, &mut api])?;
         let mut daemons = control::start_controllers(plan)?;
         // Before their kubelets come, which would make objects without addresses for pods.
-        objects::create_nodes(plan)?;
-        dns::create(plan)?;
+        objects::create(plan)?;
         for (node, boot) in plan.nodes().zip(boots) {
             daemons.push(boot.join().expect("booting does not panic")?);
             daemons.extend(node::join(plan, node)?);
@@ -138,12 +133,25 @@ fn start(plan: &Plan, pause: &Path, dns: &Path) -> Result<()> {
         images::load_into(plan, dns::NODE, dns)?;
         anyhow::Ok(daemons)
     })?;
-    let ready = objects::wait_nodes_ready(plan).and_then(|()| dns::wait_ready(plan));
-    for daemon in &mut daemons {
-        let lives = daemon.check();
-        daemon.explain(lives)?;
+    wait_ready(plan, &mut daemons)
+}
+
+/// Waits until nodes and DNS are ready, or something has ended that must not.
+fn wait_ready(plan: &Plan, daemons: &mut [Daemon]) -> Result<()> {
+    for (what, mut kubectl) in [("nodes", objects::nodes_ready(plan)?), ("DNS", dns::ready(plan)?)] {
+        let mut waiting = kubectl.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let status = wait_for(&format!("{what} to be ready"), READY_SECONDS, || {
+            for daemon in daemons.iter_mut() {
+                let lives = daemon.check();
+                daemon.explain(lives)?;
+            }
+            Ok(waiting.try_wait()?)
+        });
+        waiting.kill().ok();
+        let status = status.with_context(|| objects::why_not_ready(plan))?;
+        ensure!(status.success(), "{what} did not become ready; {}", objects::why_not_ready(plan));
     }
-    ready
+    Ok(())
 }
 
 /// A node with everything that can be there before the API is.

@@ -80,16 +80,26 @@ pub fn remove(plan: &Plan) -> Result<()> {
     for place in plan.nodes().map(|node| node.to_string()).chain(places) {
         remove_namespace(&plan.namespace(place))?;
     }
-    Ok(())
+    detach_host(plan)
 }
 
-/// Removes this machine's device on the link. It goes with the control namespace, but not at once.
-pub fn detach_host(plan: &Plan) {
-    let device = plan.host_device();
-    if Path::new("/sys/class/net").join(&device).exists() {
-        // The kernel may be removing it at this moment.
-        read(command("ip").args(["link", "del", "dev", &device])).ok();
+/// Whether this machine has a way to the range of addresses already: somebody else's.
+pub fn is_taken(plan: &Plan) -> Result<bool> {
+    let address = plan.v4(Host::CONTROL).to_string();
+    let routes = read(command("ip").args(["-4", "route", "show", "to", "match", &address]))?;
+    Ok(routes.lines().any(|route| !route.starts_with("default")))
+}
+
+/// Removes this machine's device on the link, known by its alias. It goes with the control namespace, but not at once.
+fn detach_host(plan: &Plan) -> Result<()> {
+    for device in fs::read_dir("/sys/class/net").context("reading /sys/class/net")?.flatten() {
+        let alias = fs::read_to_string(device.path().join("ifalias")).unwrap_or_default();
+        if alias.trim_end() == plan.cgroup() {
+            // The kernel may be removing it at this moment.
+            read(command("ip").args(["link", "del", "dev"]).arg(device.file_name())).ok();
+        }
     }
+    Ok(())
 }
 
 /// Writes the program for the far ends of wires as an object file.
@@ -139,8 +149,10 @@ fn attach_host(plan: &Plan, control: &str) -> Result<()> {
     let mut ip = command("ip");
     ip.args(["link", "add", "dev", &device, "address", &plan.mac(Host::MACHINE), "type", "veth"]);
     read(ip.args(["peer", "name", "host", "netns", control]))?;
-    let lines =
-        format!("addr add {v4}/24 dev {device}\naddr add {v6}/64 dev {device} nodad\nlink set {device} up\n");
+    let lines = format!(
+        "link set {device} alias {}\naddr add {v4}/24 dev {device}\naddr add {v6}/64 dev {device} nodad\nlink set {device} up\n",
+        plan.cgroup()
+    );
     feed(command("ip").args(["-batch", "-"]), lines)?;
     make_wire(command("ethtool"), &device)?;
     plug(control, "host")
