@@ -10,7 +10,7 @@ pub const RING_SLOTS: usize = 4_096;
 pub const BACKENDS: usize = 16_384;
 /// Route indices and gateway indices, which share one number space.
 pub const ROUTES: usize = 4_096;
-/// Established connections in each of FLOWS4, FLOWS6, REPLIES4 and REPLIES6, allocated as they are needed.
+/// Established connections in each of FLOWS, REPLIES and NAT and each family, allocated as they are needed.
 pub const ESTABLISHED: usize = 1_048_576;
 /// Entries of each LRU map (handshakes, old flows, UDP), allocated at once: about 7 MB each.
 pub const RECENT: usize = 65_536;
@@ -18,6 +18,10 @@ pub const RECENT: usize = 65_536;
 pub const LISTENERS: usize = 64;
 /// Slots that a connection tries when its client's port is already in use towards the chosen pod.
 pub const CANDIDATES: u32 = 4;
+/// Ports that mode `nat` tries for a flow before it is dropped.
+pub const NAT_TRIES: u32 = 16;
+/// Seconds for which the end that closed first remembers a TCP connection: until then its port is not free.
+pub const TIME_WAIT_SECONDS: u32 = 60;
 /// Seconds without a packet after which a UDP flow is a new one.
 pub const UDP_IDLE_SECONDS: u32 = 180;
 /// Seconds for which an unfinished handshake keeps its claim on a client port.

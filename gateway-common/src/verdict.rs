@@ -112,6 +112,14 @@ verdicts! {
     ConnectedToFrontend = 26, "connected_to_frontend", Pass;
     /// The same, refused: nobody serves the frontend.
     ConnectRefused = 27, "connect_refused", Drop;
+    /// To a pod elsewhere: destination rewritten, the kernel routes; the source follows at egress.
+    Nat = 28, "nat", Pass;
+    /// A pod's answer to a port of the node's: destination rewritten to the client, the kernel routes.
+    NatReply = 29, "nat_reply", Pass;
+    /// Egress: on its way to a pod, its source rewritten to the node's.
+    Masqueraded = 30, "masqueraded", Pass;
+    /// All ports that were tried for a flow of mode `nat` are in use.
+    NoNatPort = 31, "no_nat_port", Drop;
 }
 
 /// Entries of `VERDICT_STATS`: room for verdicts to come without a new layout.

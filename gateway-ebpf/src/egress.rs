@@ -17,8 +17,8 @@ use crate::{
     flow::{stamp, take},
     hook::{End, Hook, settings},
     maps::BACKENDS,
+    nat,
     packet::{self, Network, Packet, ReadIp, Segment},
-    reply::NOEXIST,
 };
 
 /// Endpoint → client.
@@ -45,7 +45,7 @@ fn turn<F: ReadIp>(hook: &TcContext, l3: usize) -> Verdict {
     let now = settings().now;
     let reply = if is_tcp { tcp_reply(&packet, segment, now) } else { udp_reply(&packet, now) };
     let amount = Amount::of(hook, &packet, segment.header);
-    let Some(reply) = reply else { return from_frontend(&packet, segment, amount) };
+    let Some(reply) = reply else { return not_a_reply(hook, &packet, segment, amount) };
     let (address, port) = (F::words(reply.frontend), u16::from_ne_bytes(reply.frontend_port));
     if hook.rewrite(&packet, End::Source, address, port).is_err() {
         return Verdict::RewriteFailed;
@@ -68,15 +68,17 @@ fn reply_key<F: Family>(packet: &Packet<F>) -> ReplyKey<F::Bytes> {
     }
 }
 
-/// State bits that a packet of the server's sets.
+/// State bits that a packet of the server's sets in an entry that has these.
 #[inline(always)]
-fn server_bits(segment: Segment) -> u32 {
+fn server_bits(segment: Segment, before: u32) -> u32 {
     if segment.has(tcp::RST) {
         state::RST
-    } else if segment.has(tcp::FIN) {
-        state::SERVER_FIN
-    } else {
+    } else if !segment.has(tcp::FIN) {
         0
+    } else if before & (state::CLIENT_FIN | state::SERVER_FIN) == 0 {
+        state::SERVER_FIN | state::SERVER_FIRST
+    } else {
+        state::SERVER_FIN
     }
 }
 
@@ -87,7 +89,8 @@ fn tcp_reply<F: Family>(packet: &Packet<F>, segment: Segment, now: u32) -> Optio
         // SAFETY: a live entry; racing writers of single words are harmless.
         let reply = unsafe { &mut *reply };
         stamp(&mut reply.seen, now);
-        let (before, bits) = (reply.state, server_bits(segment));
+        let before = reply.state;
+        let bits = server_bits(segment, before);
         take(&mut reply.state, bits);
         if reply.state != before {
             mark::<F>(&flow_key(packet, reply), bits);
@@ -106,9 +109,9 @@ fn tcp_reply<F: Family>(packet: &Packet<F>, segment: Segment, now: u32) -> Optio
     } else {
         // Only after the handshake does a pod send anything else.
         embryo.seen = now;
-        embryo.state |= server_bits(segment);
+        embryo.state |= server_bits(segment, embryo.state);
         // Full: the client's next packet is told. The embryo stays until the client proves it as well.
-        let _ = F::replies().insert(key, &*embryo, NOEXIST);
+        let _ = nat::establish::<F>(key, embryo);
     }
     Some(embryo)
 }
@@ -120,6 +123,23 @@ fn udp_reply<F: Family>(packet: &Packet<F>, now: u32) -> Option<&'static Reply<F
     let reply = unsafe { &mut *reply };
     stamp(&mut reply.seen, now);
     Some(reply)
+}
+
+/// A client's packet on its way to a pod that is to see the node's address; or none of a pod's at all.
+#[inline(always)]
+fn not_a_reply<F: Family>(hook: &TcContext, packet: &Packet<F>, segment: Segment, amount: Amount) -> Verdict {
+    // SAFETY: the context is the program's own.
+    let came_in_by = unsafe { (*hook.skb.skb).ingress_ifindex };
+    if settings().nat_ports != 0
+        && came_in_by != 0
+        && let Some((address, port)) = nat::node_of(packet)
+    {
+        return match hook.rewrite(packet, End::Source, address, port) {
+            Ok(()) => Verdict::Masqueraded,
+            Err(_) => Verdict::RewriteFailed,
+        };
+    }
+    from_frontend(packet, segment, amount)
 }
 
 /// A packet that has a frontend's address already: from the agent's listeners, or from the kernel's own.
@@ -137,7 +157,7 @@ fn from_frontend<F: Family>(packet: &Packet<F>, segment: Segment, amount: Amount
     if segment.has(tcp::SYN) {
         shake::<F>(&key, segment.sequence);
     }
-    let bits = server_bits(segment);
+    let bits = server_bits(segment, 0);
     if bits != 0 {
         mark::<F>(&key, bits);
     }

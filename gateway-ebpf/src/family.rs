@@ -2,7 +2,7 @@
 
 use gateway_common::{
     abi::{
-        flow::{Flow, FlowKey, Reply, ReplyKey},
+        flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey},
         frontend::{Frontend, FrontendKey4, FrontendKey6},
     },
     checksum::Sum,
@@ -12,8 +12,9 @@ use gateway_common::{
 
 use crate::{
     maps::{
-        EMBRYO4, EMBRYO6, Established, FLOWS4, FLOWS6, FRONTENDS4, FRONTENDS6, OLD4, OLD6, REPLIES4,
-        REPLIES6, REPLY_EMBRYO4, REPLY_EMBRYO6, Recent, UDP_FLOWS4, UDP_FLOWS6, UDP_REPLIES4, UDP_REPLIES6,
+        EMBRYO4, EMBRYO6, Established, FLOWS4, FLOWS6, FRONTENDS4, FRONTENDS6, NAT_EMBRYO4, NAT_EMBRYO6,
+        NAT4, NAT6, OLD4, OLD6, REPLIES4, REPLIES6, REPLY_EMBRYO4, REPLY_EMBRYO6, Recent, UDP_FLOWS4,
+        UDP_FLOWS6, UDP_NAT4, UDP_NAT6, UDP_REPLIES4, UDP_REPLIES6,
     },
     raw::At,
 };
@@ -22,6 +23,8 @@ type Flows<F> = Established<FlowKey<<F as Family>::Bytes>, Flow>;
 type RecentFlows<F> = Recent<FlowKey<<F as Family>::Bytes>, Flow>;
 type Replies<F> = Established<ReplyKey<<F as Family>::Bytes>, Reply<<F as Family>::Bytes>>;
 type RecentReplies<F> = Recent<ReplyKey<<F as Family>::Bytes>, Reply<<F as Family>::Bytes>>;
+type Nats<F> = Established<NatKey<<F as Family>::Bytes>, Nat<<F as Family>::Bytes>>;
+type RecentNats<F> = Recent<NatKey<<F as Family>::Bytes>, Nat<<F as Family>::Bytes>>;
 
 /// An address family.
 pub trait Family: 'static {
@@ -82,6 +85,12 @@ pub trait Family: 'static {
     fn reply_embryo() -> &'static RecentReplies<Self>;
     /// `UDP_REPLIES`.
     fn udp_replies() -> &'static RecentReplies<Self>;
+    /// NAT.
+    fn nat() -> &'static Nats<Self>;
+    /// `NAT_EMBRYO`.
+    fn nat_embryo() -> &'static RecentNats<Self>;
+    /// `UDP_NAT`.
+    fn udp_nat() -> &'static RecentNats<Self>;
 }
 
 /// IPv4.
@@ -198,6 +207,21 @@ impl Family for V4 {
     #[inline(always)]
     fn udp_replies() -> &'static RecentReplies<Self> {
         &UDP_REPLIES4
+    }
+
+    #[inline(always)]
+    fn nat() -> &'static Nats<Self> {
+        &NAT4
+    }
+
+    #[inline(always)]
+    fn nat_embryo() -> &'static RecentNats<Self> {
+        &NAT_EMBRYO4
+    }
+
+    #[inline(always)]
+    fn udp_nat() -> &'static RecentNats<Self> {
+        &UDP_NAT4
     }
 }
 
@@ -323,5 +347,20 @@ impl Family for V6 {
     #[inline(always)]
     fn udp_replies() -> &'static RecentReplies<Self> {
         &UDP_REPLIES6
+    }
+
+    #[inline(always)]
+    fn nat() -> &'static Nats<Self> {
+        &NAT6
+    }
+
+    #[inline(always)]
+    fn nat_embryo() -> &'static RecentNats<Self> {
+        &NAT_EMBRYO6
+    }
+
+    #[inline(always)]
+    fn udp_nat() -> &'static RecentNats<Self> {
+        &UDP_NAT6
     }
 }

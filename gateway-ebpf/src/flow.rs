@@ -145,6 +145,7 @@ pub fn target(claim: Claim, verdict: Verdict, id: u32) -> Target {
         Claim::Conflict | Claim::Missing => Verdict::NoState,
         Claim::Full => Verdict::RepliesFull,
         Claim::Stale => Verdict::Stale,
+        Claim::NoPort => Verdict::NoNatPort,
         Claim::Nowhere => verdict,
     };
     Target::new(verdict, id, claim == Claim::Begun)
@@ -163,7 +164,12 @@ fn note<F: Family>(
     let is_dead = claim == Claim::Nowhere && verdict == Verdict::BackendDead;
     match step.reason {
         // A SYN that was turned away is a new one when it comes again.
-        Reason::New if (visit.asks() || is_candidate) && !is_dead && !turns_away(step.id) => {
+        Reason::New
+            if (visit.asks() || is_candidate)
+                && !is_dead
+                && claim != Claim::NoPort
+                && !turns_away(step.id) =>
+        {
             remember(visit, key, step.id);
         }
         Reason::Proven => return promote(visit, key),
@@ -192,7 +198,7 @@ pub fn turns_away(id: u32) -> bool {
 
 /// A SYN. One that is repeated, or meets its live connection, goes where that is: the pod knows what to say.
 #[inline(always)]
-fn open<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> Step {
+fn open<F: Steer>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> Step {
     if visit.asks() {
         let holder = holder(visit, key);
         if holder != backend::NONE {
@@ -216,7 +222,7 @@ fn carry_on<F: Family>(visit: &Visit<F>) -> Step {
 /// Who has this SYN's connection already: a live entry of FLOWS, the same SYN in EMBRYO, or `previous`; NONE if
 /// nobody has, or if that endpoint is gone: the connection begins anew.
 #[inline(always)]
-fn holder<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> u32 {
+fn holder<F: Steer>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> u32 {
     if let Some(flow) = F::flows().get_ptr_mut(key) {
         // SAFETY: a live entry; racing writers of single words are harmless.
         let flow = unsafe { &mut *flow };

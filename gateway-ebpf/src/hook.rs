@@ -41,6 +41,8 @@ pub trait Hook {
     const SEGMENTS: bool;
     /// How many packets the buffer stands for.
     fn segments(&self) -> u64;
+    /// Index of the device, if it is a pod's; else 0.
+    fn pod_device(&self) -> u32;
     /// Writes another address and port into one end, checksums included.
     fn rewrite<F: Family>(
         &self,
@@ -97,6 +99,11 @@ impl Hook for XdpContext {
     }
 
     #[inline(always)]
+    fn pod_device(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
     fn rewrite<F: Family>(
         &self,
         packet: &Packet<F>,
@@ -148,6 +155,11 @@ impl Hook for TcContext {
             0 => 1,
             segments => u64::from(segments),
         }
+    }
+
+    #[inline(always)]
+    fn pod_device(&self) -> u32 {
+        0
     }
 
     #[inline(always)]

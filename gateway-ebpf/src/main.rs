@@ -23,6 +23,7 @@ mod hook;
 mod icmp;
 mod lookup;
 mod maps;
+mod nat;
 mod packet;
 mod path;
 mod raw;

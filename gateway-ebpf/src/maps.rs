@@ -11,7 +11,9 @@ use aya_ebpf::{
 use gateway_common::{
     abi::{
         backend::Backend,
-        flow::{Flow, FlowKey4, FlowKey6, Reply4, Reply6, ReplyKey4, ReplyKey6},
+        flow::{
+            Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Reply4, Reply6, ReplyKey4, ReplyKey6,
+        },
         frontend::{Frontend, FrontendKey4, FrontendKey6},
         names::RouteNames,
         refusals::Refusals,
@@ -94,6 +96,25 @@ pub static UDP_REPLIES4: Recent<ReplyKey4, Reply4> = LruHashMap::new();
 /// The same for IPv6.
 #[btf_map]
 pub static UDP_REPLIES6: Recent<ReplyKey6, Reply6> = LruHashMap::new();
+
+/// Which client a pod's TCP packet to a port of the node's is for: only real handshakes enter.
+#[btf_map]
+pub static NAT4: Established<NatKey4, Nat4> = HashMap::new();
+/// The same for IPv6.
+#[btf_map]
+pub static NAT6: Established<NatKey6, Nat6> = HashMap::new();
+/// The same for TCP handshakes under way.
+#[btf_map]
+pub static NAT_EMBRYO4: Recent<NatKey4, Nat4> = LruHashMap::new();
+/// The same for IPv6.
+#[btf_map]
+pub static NAT_EMBRYO6: Recent<NatKey6, Nat6> = LruHashMap::new();
+/// Which client a pod's datagram to a port of the node's is for.
+#[btf_map]
+pub static UDP_NAT4: Recent<NatKey4, Nat4> = LruHashMap::new();
+/// The same for IPv6.
+#[btf_map]
+pub static UDP_NAT6: Recent<NatKey6, Nat6> = LruHashMap::new();
 
 /// Packets, bytes and new flows, by route index.
 #[btf_map]

@@ -1,6 +1,7 @@
 //! The packet path: frontend → slot → flow → backend → rewrite. One function, one order, one exit.
 
 use gateway_common::{
+    abi::backend::mode,
     packet::{ip, tcp},
     verdict::{Action, Verdict},
 };
@@ -10,6 +11,7 @@ use crate::{
     family::{Family, V4, V6},
     hook::{End, Hook, settings},
     maps::BACKENDS,
+    nat,
     packet::{self, Network, Packet, ReadIp, Segment},
     reply,
     visit::{Steer, Target, Visit, slot},
@@ -50,6 +52,15 @@ fn arrive<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize) -> u32 {
         Ok(packet) => packet,
         Err(verdict) => return verdict as u32,
     };
+    let settings = settings();
+    if nat::is_given_out(packet.destination_port, settings.nat_first, settings.nat_ports)
+        && let Some((client, port)) = nat::client_of(&packet)
+    {
+        return match hook.rewrite(&packet, End::Destination, client, port) {
+            Ok(()) => Verdict::NatReply as u32,
+            Err(_) => Verdict::RewriteFailed as u32,
+        };
+    }
     let Some(frontend) = F::frontend(packet.destination, packet.destination_port, packet.protocol) else {
         return Verdict::NotOurs as u32;
     };
@@ -60,7 +71,6 @@ fn arrive<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize) -> u32 {
     if segment.has(tcp::SYN) && segment.has(tcp::ACK) {
         return Verdict::SynAck as u32;
     }
-    let settings = settings();
     let ports = (u16::from_be(packet.source_port), u16::from_be(packet.destination_port));
     let hash = F::hash(packet.source, packet.destination, ports, packet.protocol, settings.hash_seed);
     let index = hash & frontend.ring_mask;
@@ -83,6 +93,7 @@ fn arrive<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize) -> u32 {
         previous: slot.previous,
         now: settings.now,
         stale_after: settings.stale_after,
+        device: hook.pod_device(),
     };
     if packet.protocol == ip::TCP && reply::is_settled(&visit) {
         return forward(hook, &packet, segment, Target::known(visit.current)) as u32;
@@ -118,7 +129,7 @@ fn depart<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize, target: Target) -> Ve
     verdict
 }
 
-/// Mode `local`: the destination becomes the pod, the kernel routes.
+/// The destination becomes the pod, the kernel routes.
 #[inline(always)]
 fn forward<H: Hook, F: Family>(hook: &H, packet: &Packet<F>, segment: Segment, target: Target) -> Verdict {
     let Some(backend) = BACKENDS.get(target.id()) else { return Verdict::BackendDead };
@@ -129,5 +140,5 @@ fn forward<H: Hook, F: Family>(hook: &H, packet: &Packet<F>, segment: Segment, t
     }
     let amount = Amount::of(hook, packet, segment.header);
     count::forwarded(target.id(), backend, amount, target.is_new());
-    Verdict::Local
+    if backend.mode == mode::NAT { Verdict::Nat } else { Verdict::Local }
 }

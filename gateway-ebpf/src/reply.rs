@@ -14,7 +14,8 @@ use crate::{
     family::Family,
     flow::{client_bits, stamp, take},
     maps::BACKENDS,
-    visit::{ANY_GENERATION, Visit, endpoint},
+    nat,
+    visit::{ANY_GENERATION, Steer, Visit, endpoint},
 };
 
 /// `BPF_ANY`.
@@ -40,6 +41,8 @@ pub enum Claim {
     Full,
     /// It would begin now, but the agent is away.
     Stale,
+    /// It would begin now, but no port of the node's is free towards the pod.
+    NoPort,
     /// There is no endpoint to claim.
     Nowhere,
 }
@@ -56,6 +59,7 @@ impl Claim {
             4 => Self::Missing,
             5 => Self::Full,
             6 => Self::Stale,
+            7 => Self::NoPort,
             _ => Self::Nowhere,
         }
     }
@@ -64,7 +68,7 @@ impl Claim {
 /// The fast path: whether the packet belongs to an established connection with the endpoint of a settled slot.
 /// Refreshes its entry. False means no more than that the question needs a closer look.
 #[inline(always)]
-pub fn is_settled<F: Family>(visit: &Visit<F>) -> bool {
+pub fn is_settled<F: Steer>(visit: &Visit<F>) -> bool {
     if visit.asks() || visit.current < backend::FIRST_REAL || visit.has(tcp::SYN) {
         return false;
     }
@@ -80,7 +84,7 @@ pub fn is_settled<F: Family>(visit: &Visit<F>) -> bool {
     true
 }
 
-impl<F: Family> Visit<F> {
+impl<F: Steer> Visit<F> {
     /// Key in the reply maps for a flow to that pod.
     #[inline(always)]
     fn reply_key(&self, backend: &Backend) -> ReplyKey<F::Bytes> {
@@ -100,11 +104,12 @@ impl<F: Family> Visit<F> {
     }
 
     #[inline(always)]
-    fn new_reply(&self, id: u32, backend: &Backend) -> Reply<F::Bytes> {
+    fn new_reply(&self, id: u32, backend: &Backend, node_port: u16) -> Reply<F::Bytes> {
         Reply {
             frontend: F::bytes(self.frontend),
             frontend_port: self.frontend_port.to_ne_bytes(),
-            pad: [0; 2],
+            node_port: node_port.to_be_bytes(),
+            node: F::bytes(F::backend_words(&backend.source)),
             backend: id,
             generation: backend.generation,
             client_isn: self.sequence,
@@ -151,6 +156,7 @@ impl<F: Family> Visit<F> {
     /// A SYN: the claim lasts for the handshake, in a map whose oldest entries give way to a flood.
     #[inline(always)]
     fn begin(&self, key: &ReplyKey<F::Bytes>, id: u32, backend: &Backend) -> Claim {
+        let mut repeated = None;
         if let Some(embryo) = F::reply_embryo().get_ptr_mut(key) {
             // SAFETY: as above.
             let embryo = unsafe { &mut *embryo };
@@ -158,15 +164,33 @@ impl<F: Family> Visit<F> {
             if self.owns(embryo) {
                 if embryo.client_isn == self.sequence && embryo.backend == id {
                     stamp(&mut embryo.seen, self.now);
-                    return Claim::Embryonic;
+                    repeated = Some(embryo);
                 }
             } else if age < limits::EMBRYO_SECONDS && !state::is_closing(embryo.state) {
                 return Claim::Conflict;
             }
         }
+        let Some(port) = self.port(id, backend) else { return Claim::NoPort };
+        if let Some(embryo) = repeated {
+            embryo.node_port = port.to_be_bytes();
+            return Claim::Embryonic;
+        }
         // A full LRU map makes room; should it fail all the same, the client's next SYN tries again.
-        let _ = F::reply_embryo().insert(key, &self.new_reply(id, backend), ANY);
+        let _ = F::reply_embryo().insert(key, &self.new_reply(id, backend, port), ANY);
         Claim::Begun
+    }
+
+    /// The port of the node's that the pod is to see, 0 where it may see the client; `None`: all are taken. Asked
+    /// again for a flow that has one: its entry may have had to give way.
+    #[inline(always)]
+    fn port(&self, id: u32, backend: &Backend) -> Option<u16> {
+        if !nat::is_needed(self, backend) {
+            return Some(0);
+        }
+        match nat::claim_port(self, id, backend) {
+            0 => None,
+            port => Some(port),
+        }
     }
 
     /// Not a SYN, and not established: the end of the handshake, or a stranger. Who acknowledges the pod's initial
@@ -184,7 +208,7 @@ impl<F: Family> Visit<F> {
             return Claim::Embryonic;
         }
         embryo.seen = self.now;
-        match F::replies().insert(key, &*embryo, NOEXIST) {
+        match nat::establish::<F>(key, embryo) {
             Ok(()) | Err(EXISTS) => {
                 let _ = F::reply_embryo().remove(key);
                 Claim::Established
@@ -212,6 +236,7 @@ impl<F: Family> Visit<F> {
     #[inline(always)]
     pub fn claim_udp(&self, id: u32, backend: &Backend) -> Claim {
         let key = &self.reply_key(backend);
+        let mut live = None;
         if let Some(reply) = F::udp_replies().get_ptr_mut(key) {
             // SAFETY: a live entry; racing writers of single words are harmless.
             let reply = unsafe { &mut *reply };
@@ -221,14 +246,21 @@ impl<F: Family> Visit<F> {
             }
             if is_live && reply.backend == id {
                 stamp(&mut reply.seen, self.now);
-                return Claim::Established;
+                live = Some(reply);
             }
         }
-        if self.is_stale() {
+        if live.is_none() && self.is_stale() {
             return Claim::Stale;
         }
+        let Some(port) = self.port(id, backend) else { return Claim::NoPort };
+        if let Some(reply) = live {
+            if u16::from_be_bytes(reply.node_port) != port {
+                reply.node_port = port.to_be_bytes();
+            }
+            return Claim::Established;
+        }
         // A full LRU map makes room; should it fail all the same, the next packet tries again.
-        let _ = F::udp_replies().insert(key, &self.new_reply(id, backend), ANY);
+        let _ = F::udp_replies().insert(key, &self.new_reply(id, backend, port), ANY);
         Claim::Begun
     }
 
@@ -250,7 +282,7 @@ impl<F: Family> Visit<F> {
 }
 
 /// `-EEXIST`: another CPU was faster.
-const EXISTS: i32 = -17;
+pub const EXISTS: i32 = -17;
 
 /// Whether the endpoint of an entry is still the one that the entry was made for.
 #[inline(always)]

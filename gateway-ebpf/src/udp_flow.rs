@@ -42,7 +42,7 @@ pub fn steer<F: Steer>(visit: &Visit<F>) -> Target {
             let is_dead = claim == Claim::Nowhere && verdict == Verdict::BackendDead;
             let is_kept = reason != Reason::Known && (visit.asks() || candidate > 0);
             // A flow that was turned away is a new one when it comes again.
-            if is_kept && !is_dead && claim != Claim::Stale && !turns_away(id) {
+            if is_kept && !is_dead && claim != Claim::Stale && claim != Claim::NoPort && !turns_away(id) {
                 remember(visit, key, id);
             }
             return target(claim, verdict, id);
@@ -68,7 +68,7 @@ pub fn steer<F: Steer>(visit: &Visit<F>) -> Target {
 
 /// The first backend to try on an asking slot.
 #[inline(always)]
-fn ask<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> (Reason, u32) {
+fn ask<F: Steer>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> (Reason, u32) {
     let known = known(visit, key);
     if known != backend::NONE {
         return (Reason::Known, known);
@@ -81,7 +81,7 @@ fn ask<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> (Reason, u32) {
 
 /// Asks `UDP_FLOWS`; NONE if it does not know. An entry whose endpoint is gone does not count: the flow begins anew.
 #[inline(always)]
-fn known<F: Family>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> u32 {
+fn known<F: Steer>(visit: &Visit<F>, key: &FlowKey<F::Bytes>) -> u32 {
     let Some(flow) = F::udp_flows().get_ptr_mut(key) else { return backend::NONE };
     // SAFETY: a live entry; racing writers of single words are harmless.
     let flow = unsafe { &mut *flow };

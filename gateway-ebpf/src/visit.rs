@@ -21,6 +21,7 @@ use crate::{
     flow,
     hook::settings,
     maps::{BACKENDS, RINGS, VISIT4, VISIT6},
+    nat::{self, Port},
     refuse,
     reply::Claim,
     udp_flow,
@@ -55,6 +56,8 @@ pub struct Visit<F: Family> {
     pub now: u32,
     /// `Settings::stale_after`.
     pub stale_after: u32,
+    /// The pod device that it came in by; 0 for any other device.
+    pub device: u32,
 }
 
 /// Where a packet goes, in one number, as a function that the verifier walks by itself must return it.
@@ -111,12 +114,20 @@ pub trait Steer: Family {
     fn claim_udp(visit: &Visit<Self>, id: u32) -> Claim
     where
         Self: Sized;
+    /// Asks for one port of the node's towards a real backend, and claims it if it is free.
+    fn probe_port(visit: &Visit<Self>, id: u32, port: u16) -> Port
+    where
+        Self: Sized;
+    /// Takes a port of the node's whose flow is over.
+    fn take_port(visit: &Visit<Self>, id: u32, port: u16) -> bool
+    where
+        Self: Sized;
 }
 
 /// Declares the functions of a family. They are exported so that they stay functions, and get the linkage "global"
 /// that makes the verifier walk them alone. A pointer may be null for all that it knows.
 macro_rules! steer {
-    ($family:ty, $visits:ident, $steer:ident, $claim:ident, $claim_udp:ident) => {
+    ($family:ty, $visits:ident, $steer:ident, $claim:ident, $claim_udp:ident, $probe_port:ident, $take_port:ident) => {
         impl Steer for $family {
             #[inline(always)]
             fn visit() -> Option<*mut Visit<Self>> {
@@ -136,6 +147,16 @@ macro_rules! steer {
             #[inline(always)]
             fn claim_udp(visit: &Visit<Self>, id: u32) -> Claim {
                 Claim::from_number($claim_udp(visit, id))
+            }
+
+            #[inline(always)]
+            fn probe_port(visit: &Visit<Self>, id: u32, port: u16) -> Port {
+                Port::from_number($probe_port(visit, id, u32::from(port)))
+            }
+
+            #[inline(always)]
+            fn take_port(visit: &Visit<Self>, id: u32, port: u16) -> bool {
+                $take_port(visit, id, u32::from(port)) != 0
             }
         }
 
@@ -164,11 +185,29 @@ macro_rules! steer {
             let Some(backend) = BACKENDS.get(id) else { return Claim::Nowhere as u32 };
             visit.claim_udp(id, backend) as u32
         }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $probe_port(visit: *const Visit<$family>, id: u32, port: u32) -> u32 {
+            // SAFETY: null, or this CPU's visit.
+            let Some(visit) = (unsafe { visit.as_ref() }) else { return Port::Taken as u32 };
+            let Some(backend) = BACKENDS.get(id) else { return Port::Taken as u32 };
+            nat::probe(visit, backend, port as u16) as u32
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $take_port(visit: *const Visit<$family>, id: u32, port: u32) -> u32 {
+            // SAFETY: null, or this CPU's visit.
+            let Some(visit) = (unsafe { visit.as_ref() }) else { return 0 };
+            let Some(backend) = BACKENDS.get(id) else { return 0 };
+            u32::from(nat::take(visit, backend, port as u16))
+        }
     };
 }
 
-steer!(V4, VISIT4, steer4, claim4, claim_udp4);
-steer!(V6, VISIT6, steer6, claim6, claim_udp6);
+steer!(V4, VISIT4, steer4, claim4, claim_udp4, probe_port4, take_port4);
+steer!(V6, VISIT6, steer6, claim6, claim_udp6, probe_port6, take_port6);
 
 /// Reads a slot, both halves at once.
 #[inline(always)]
@@ -199,7 +238,7 @@ pub fn endpoint<F: Family>(id: u32, generation: u64) -> (Verdict, Option<&'stati
     }
     match BACKENDS.get(id) {
         Some(backend)
-            if backend.mode == backend::mode::LOCAL
+            if backend.mode != backend::mode::UNUSABLE
                 && backend.family == F::VERSION
                 && (generation == ANY_GENERATION || generation == u64::from(backend.generation)) =>
         {

@@ -19,6 +19,7 @@ mod netlink;
 mod network;
 pub mod object;
 mod options;
+mod ports;
 mod reach;
 pub mod report;
 mod ring;
@@ -40,7 +41,10 @@ use std::{
     sync::Arc,
 };
 
-use gateway_common::{abi::settings::Settings, limits::LISTENERS};
+use gateway_common::{
+    abi::{backend::mode, settings::Settings},
+    limits::LISTENERS,
+};
 use gateway_model::{
     key::{EndpointKey, GatewayKey},
     plan::l4::L4Plan,
@@ -158,6 +162,9 @@ impl Dataplane {
             touched.add_all(&self.desired, &self.shadow);
         }
         self.marker.set_ids(self.desired.marks.clone());
+        if self.desired.backends.values().any(|backend| backend.mode == mode::NAT) {
+            self.give_out_ports()?;
+        }
         let writer = Writer {
             maps: &self.maps,
             pins: &self.pins,
@@ -268,6 +275,17 @@ impl Dataplane {
     /// The packet path's clock.
     fn seconds(&self) -> u32 {
         monotonic().saturating_sub(self.settings.paused)
+    }
+
+    /// From now on packets are asked whether they belong to a port of the node's; before that none does.
+    fn give_out_ports(&mut self) -> Result<(), Error> {
+        if self.settings.nat_ports != 0 {
+            return Ok(());
+        }
+        let range = ports::range();
+        self.settings.nat_first = u32::from(*range.start());
+        self.settings.nat_ports = range.len() as u32;
+        self.write_settings()
     }
 
     fn write_settings(&self) -> Result<(), Error> {

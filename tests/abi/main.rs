@@ -9,7 +9,9 @@ use aya_obj::{Map, Object, maps::PinningType};
 use gateway_common::{
     abi::{
         backend::Backend,
-        flow::{Flow, FlowKey4, FlowKey6, Reply4, Reply6, ReplyKey4, ReplyKey6},
+        flow::{
+            Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Reply4, Reply6, ReplyKey4, ReplyKey6,
+        },
         frontend::{Frontend, FrontendKey4, FrontendKey6},
         names::RouteNames,
         refusals::Refusals,
@@ -52,6 +54,8 @@ fn expected() -> Vec<(&'static str, usize, usize, usize)> {
     let flow6 = (size_of::<FlowKey6>(), size_of::<Flow>());
     let reply4 = (size_of::<ReplyKey4>(), size_of::<Reply4>());
     let reply6 = (size_of::<ReplyKey6>(), size_of::<Reply6>());
+    let nat4 = (size_of::<NatKey4>(), size_of::<Nat4>());
+    let nat6 = (size_of::<NatKey6>(), size_of::<Nat6>());
     let of = |name, (key, value): (usize, usize), entries| (name, key, value, entries);
     vec![
         of("FRONTENDS4", (size_of::<FrontendKey4>(), size_of::<Frontend>()), limits::FRONTENDS),
@@ -72,6 +76,12 @@ fn expected() -> Vec<(&'static str, usize, usize, usize)> {
         of("REPLY_EMBRYO6", reply6, limits::RECENT),
         of("UDP_REPLIES4", reply4, limits::RECENT),
         of("UDP_REPLIES6", reply6, limits::RECENT),
+        of("NAT4", nat4, limits::ESTABLISHED),
+        of("NAT6", nat6, limits::ESTABLISHED),
+        of("NAT_EMBRYO4", nat4, limits::RECENT),
+        of("NAT_EMBRYO6", nat6, limits::RECENT),
+        of("UDP_NAT4", nat4, limits::RECENT),
+        of("UDP_NAT6", nat6, limits::RECENT),
         of("ROUTE_STATS", (4, size_of::<RouteStats>()), limits::ROUTES),
         of("BACKEND_STATS", (4, size_of::<TrafficStats>()), limits::BACKENDS),
         of("GATEWAY_STATS", (4, size_of::<TrafficStats>()), limits::ROUTES),
@@ -119,7 +129,10 @@ fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
         ("FrontendKey6", fields!(FrontendKey6: addr, port, protocol, pad)),
         ("Frontend", fields!(Frontend: ring, ring_mask, gateway, flags)),
         ("Slot", fields!(Slot: current, previous)),
-        ("Backend", fields!(Backend: addr, port, family, mode, generation, route, gateway)),
+        (
+            "Backend",
+            fields!(Backend: addr, port, family, mode, generation, route, gateway, device, source, pad),
+        ),
         ("Flow", fields!(Flow: backend, generation, ring, slot, client_isn, server_isn, seen, state)),
         ("FlowKey<[u8; 4]>", fields!(FlowKey4: client, frontend, client_port, frontend_port)),
         ("FlowKey<[u8; 16]>", fields!(FlowKey6: client, frontend, client_port, frontend_port)),
@@ -127,12 +140,16 @@ fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
         ("ReplyKey<[u8; 16]>", fields!(ReplyKey6: client, pod, client_port, pod_port)),
         (
             "Reply<[u8; 4]>",
-            fields!(Reply4: frontend, frontend_port, pad, backend, generation, client_isn, server_isn, seen, state),
+            fields!(Reply4: frontend, frontend_port, node_port, node, backend, generation, client_isn, server_isn, seen, state),
         ),
         (
             "Reply<[u8; 16]>",
-            fields!(Reply6: frontend, frontend_port, pad, backend, generation, client_isn, server_isn, seen, state),
+            fields!(Reply6: frontend, frontend_port, node_port, node, backend, generation, client_isn, server_isn, seen, state),
         ),
+        ("NatKey<[u8; 4]>", fields!(NatKey4: pod, node, pod_port, node_port)),
+        ("NatKey<[u8; 16]>", fields!(NatKey6: pod, node, pod_port, node_port)),
+        ("Nat<[u8; 4]>", fields!(Nat4: client, client_port, pad)),
+        ("Nat<[u8; 16]>", fields!(Nat6: client, client_port, pad)),
         ("RouteStats", fields!(RouteStats: packets, bytes, new_flows, reply_packets, reply_bytes)),
         ("TrafficStats", fields!(TrafficStats: packets, bytes, reply_packets, reply_bytes)),
         ("VerdictStats", fields!(VerdictStats: packets)),
@@ -145,7 +162,10 @@ fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
         ("UdpPeer", fields!(UdpPeer: addr, port, pad)),
         ("Refusals", fields!(Refusals: second, sent)),
         ("RouteNames", fields!(RouteNames: digest, namespace, gateway, route)),
-        ("Settings", fields!(Settings: now, stale_after, hash_seed, listeners, refusals, paused)),
+        (
+            "Settings",
+            fields!(Settings: now, stale_after, hash_seed, listeners, refusals, paused, nat_first, nat_ports),
+        ),
     ];
     for (name, (size, fields)) in expected {
         let found = structs.get(name).unwrap_or_else(|| panic!("no struct {name} in the BTF"));
@@ -186,6 +206,10 @@ fn numbers_and_labels_of_verdicts_stay() {
         "connected",
         "connected_to_frontend",
         "connect_refused",
+        "nat",
+        "nat_reply",
+        "masqueraded",
+        "no_nat_port",
     ];
     let labels: Vec<_> = Verdict::ALL.iter().map(|verdict| verdict.label()).collect();
     assert_eq!(labels, known, "new verdicts are appended, here and there");

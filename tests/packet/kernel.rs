@@ -93,7 +93,7 @@ impl Kernel {
     /// The same with other sizes of maps.
     pub fn with_maps(sizes: &[(&'static str, u32)]) -> Self {
         let mut loader = EbpfLoader::new();
-        for name in ["EMBRYO", "OLD", "UDP_FLOWS", "REPLY_EMBRYO", "UDP_REPLIES"] {
+        for name in ["EMBRYO", "OLD", "UDP_FLOWS", "REPLY_EMBRYO", "UDP_REPLIES", "NAT_EMBRYO", "UDP_NAT"] {
             for family in [4, 6] {
                 let name: &'static str = format!("{name}{family}").leak();
                 loader.map_max_entries(name, 4096);
@@ -117,6 +117,10 @@ impl Kernel {
     pub fn settings(&mut self, settings: Settings) {
         self.settings = settings;
         self.array::<Settings>("SETTINGS").set(0, settings, 0).unwrap();
+    }
+
+    pub fn current_settings(&self) -> Settings {
+        self.settings
     }
 
     /// Lets time pass for "last seen".
@@ -182,26 +186,28 @@ impl Kernel {
         self.write_backend(id, address, generation, mode::UNUSABLE);
     }
 
+    /// Makes `id` the endpoint at `address` on another node, to which this one is `source`.
+    pub fn backend_elsewhere(&mut self, id: u32, address: SocketAddr, source: IpAddr) {
+        let backend = Backend { mode: mode::NAT, source: address_bytes(source).0, ..entry(id, address) };
+        self.array("BACKENDS").set(id, backend, 0).unwrap();
+    }
+
     fn write_backend(&mut self, id: u32, address: SocketAddr, generation: u32, mode: u8) {
-        let mut addr = [0; 16];
-        let family = match address.ip() {
-            IpAddr::V4(ip) => {
-                addr[..4].copy_from_slice(&ip.octets());
-                4
-            }
-            IpAddr::V6(ip) => {
-                addr = ip.octets();
-                6
-            }
-        };
-        let port = address.port().to_be_bytes();
-        let backend = Backend { addr, port, family, mode, generation, route: id, gateway: 3 };
+        let backend = Backend { generation, mode, ..entry(id, address) };
         self.array("BACKENDS").set(id, backend, 0).unwrap();
     }
 
     /// Runs one packet; fails unless exactly one verdict was counted.
     pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Outcome {
         self.run_with(hook, frame, None)
+    }
+
+    /// The same for a packet that came in by the device with this index (tcx only).
+    pub fn run_forwarded(&mut self, hook: Hook, frame: &[u8], device: u32) -> Outcome {
+        // Offset of `ingress_ifindex` in `struct __sk_buff` (linux/bpf.h).
+        let mut context = vec![0u8; 192];
+        context[36..40].copy_from_slice(&device.to_ne_bytes());
+        self.run_with(hook, frame, Some(&context))
     }
 
     /// The same for a buffer that stands for several segments (tcx only).
@@ -363,6 +369,25 @@ impl Kernel {
     pub fn entries<K: Pod, V: Pod>(&self, name: &str) -> usize {
         let map: HashMap<&MapData, K, V> = self.object.map(name).unwrap().try_into().unwrap();
         map.keys().flatten().count()
+    }
+}
+
+/// An endpoint's entry, of the route with the same number.
+fn entry(id: u32, address: SocketAddr) -> Backend {
+    let (addr, family) = address_bytes(address.ip());
+    let port = address.port().to_be_bytes();
+    Backend { addr, port, family, generation: 1, route: id, gateway: 3, ..Backend::default() }
+}
+
+/// An address as `Backend` has it, and its family.
+fn address_bytes(address: IpAddr) -> ([u8; 16], u8) {
+    match address {
+        IpAddr::V4(ip) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&ip.octets());
+            (bytes, 4)
+        }
+        IpAddr::V6(ip) => (ip.octets(), 6),
     }
 }
 

@@ -5,6 +5,7 @@
 mod flows;
 mod frame;
 mod kernel;
+mod nat;
 mod odd;
 mod refuse;
 mod replies;

@@ -33,6 +33,12 @@ pub struct Backend {
     pub route: u32,
     /// Index in `GATEWAY_STATS`.
     pub gateway: u32,
+    /// Index of the device that the route to it uses: who comes in there gets its replies by a detour (`nat`).
+    pub device: u32,
+    /// The node's address towards it, be, as in `addr`; zero where there is none. Source in mode `nat`.
+    pub source: [u8; 16],
+    /// Zero: an entry fills one cache line.
+    pub pad: [u8; 12],
 }
 
 /// Values of [`Backend::mode`].
@@ -41,7 +47,9 @@ pub mod mode {
     pub const UNUSABLE: u8 = 0;
     /// A pod on this node: destination rewritten, the kernel routes, replies turned back at egress.
     pub const LOCAL: u8 = 1;
+    /// A pod elsewhere: destination rewritten, the kernel routes, the source becomes the node's at egress.
+    pub const NAT: u8 = 2;
 }
 
-const _: () = assert!(size_of::<Backend>() == 32);
+const _: () = assert!(size_of::<Backend>() == 64);
 pod!(Backend);

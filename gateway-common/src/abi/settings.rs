@@ -19,7 +19,11 @@ pub struct Settings {
     pub refusals: u32,
     /// Seconds by which `now` is behind `CLOCK_MONOTONIC`: `now + paused` is the agent's last heartbeat.
     pub paused: u32,
+    /// First of the ports that mode `nat` gives out, in host order.
+    pub nat_first: u32,
+    /// How many; 0 while there is nobody to give one to, and then nothing is looked up.
+    pub nat_ports: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 24);
+const _: () = assert!(size_of::<Settings>() == 32);
 pod!(Settings);

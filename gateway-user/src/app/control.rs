@@ -275,7 +275,7 @@ fn through_uplink(
 ) -> Result<BTreeSet<IpAddr>, dataplane::Error> {
     let mut found = BTreeSet::new();
     for address in endpoints {
-        if dataplane.endpoint_reach(*address)? == Reach::Uplink {
+        if matches!(dataplane.endpoint_reach(*address)?, Reach::Remote { .. }) {
             found.insert(*address);
         }
     }

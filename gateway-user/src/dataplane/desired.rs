@@ -21,7 +21,7 @@ use super::{
     error::Error,
     mark::{MarkTable, RouteMarks},
     names,
-    reach::Reach,
+    reach::{Reach, Way},
     shadow::{Family, RingKey, Shadow, address_bytes},
     sockets::picks::Shares,
 };
@@ -125,7 +125,7 @@ impl Desired {
         plan: &L4Plan,
         previous: &L4Plan,
         shadow: &mut Shadow,
-        reach: &mut dyn FnMut(SocketAddr) -> Result<Reach, Error>,
+        reach: &mut dyn FnMut(SocketAddr) -> Result<Way, Error>,
     ) -> Result<Touched, Error> {
         let mut touched = Touched::default();
         let gone = self.parts.keys().filter(|key| !plan.gateways.contains_key(key));
@@ -182,7 +182,7 @@ impl Desired {
         key: &GatewayKey,
         gateway: &L4Gateway,
         shadow: &mut Shadow,
-        reach: &mut dyn FnMut(SocketAddr) -> Result<Reach, Error>,
+        reach: &mut dyn FnMut(SocketAddr) -> Result<Way, Error>,
         touched: &mut Touched,
     ) -> Result<(), Error> {
         let mut part = Part::default();
@@ -222,7 +222,7 @@ impl Part {
         key: &GatewayKey,
         gateway: &L4Gateway,
         shadow: &mut Shadow,
-        reach: &mut dyn FnMut(SocketAddr) -> Result<Reach, Error>,
+        reach: &mut dyn FnMut(SocketAddr) -> Result<Way, Error>,
     ) -> Result<(), Error> {
         let index = self.give_name(shadow, key, None)?;
         let mut ids = HashMap::new();
@@ -230,12 +230,12 @@ impl Part {
             let route_index = self.give_name(shadow, key, Some(name))?;
             let mut marks = RouteMarks { route: route_index, backends: HashMap::new() };
             for &address in &route.endpoints {
-                let place = reach(address)?;
-                let (id, backend) = give_backend(shadow, index, route_index, address, place)?;
-                let usable = backend.mode == mode::LOCAL;
+                let way = reach(address)?;
+                let (id, backend) = give_backend(shadow, index, route_index, address, way)?;
+                let usable = backend.mode != mode::UNUSABLE;
                 if !usable && gateway.target == Target::Ring {
                     let endpoint = EndpointKey { gateway: key.clone(), route: name.clone(), address };
-                    self.unreachable.push((endpoint, place));
+                    self.unreachable.push((endpoint, way.reach));
                 }
                 ids.insert((name, address), if usable { id } else { REFUSE });
                 marks.backends.insert(address, id);
@@ -278,26 +278,28 @@ fn give_backend(
     gateway: u32,
     route: u32,
     address: SocketAddr,
-    place: Reach,
+    way: Way,
 ) -> Result<(u32, Backend), Error> {
     let limit = shadow.backends.end();
     let id = shadow.backends.give(&(route, address)).ok_or(Error::Full { what: "endpoints", limit })?;
-    let known = shadow.backend_values.get(&id);
-    let was_local = known.is_some_and(|backend| backend.mode == mode::LOCAL);
+    let known = shadow.backend_values.get(&id).copied().unwrap_or_default();
     let (addr, family) = address_bytes(address.ip());
     let backend = Backend {
         addr,
         family,
         port: address.port().to_be_bytes(),
-        // A route that is missing for a moment cuts no connection; one through an uplink is no pod's.
-        mode: match place {
-            Reach::Local => mode::LOCAL,
-            Reach::None if was_local => mode::LOCAL,
-            Reach::Uplink | Reach::None => mode::UNUSABLE,
-        },
-        generation: known.map_or(0, |backend| backend.generation),
+        generation: known.generation,
         route,
         gateway,
+        mode: match way.reach {
+            Reach::Local => mode::LOCAL,
+            Reach::Remote { .. } => mode::NAT,
+            // A route that is missing for a moment cuts no connection.
+            Reach::None => known.mode,
+        },
+        device: if way.reach == Reach::None { known.device } else { way.device },
+        source: way.source.map_or(known.source, |source| address_bytes(source).0),
+        ..Backend::default()
     };
     Ok((id, backend))
 }
@@ -326,6 +328,8 @@ fn desired_ring(
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use gateway_common::abi::backend::FIRST_REAL;
     use gateway_model::{key::Protocol, plan::l4::L4Route};
 
@@ -362,7 +366,14 @@ mod tests {
 
     fn resolve(plan: &L4Plan, previous: Option<&L4Plan>, shadow: &mut Shadow) -> (Desired, Touched) {
         let reach = |address: SocketAddr| {
-            Ok(if address.ip().to_string().starts_with("203.") { Reach::Uplink } else { Reach::Local })
+            let source = IpAddr::from([192, 0, 2, 1]);
+            let text = address.ip().to_string();
+            let reach = match text.split_once('.') {
+                Some(("203", _)) => Reach::Remote { source },
+                Some(("198", _)) => Reach::None,
+                _ => Reach::Local,
+            };
+            Ok(Way { reach, device: 2, source: Some(source) })
         };
         let (mut desired, nothing) = (Desired::default(), L4Plan::default());
         desired.update(previous.unwrap_or(&nothing), &nothing, shadow, &mut { reach }).unwrap();
@@ -371,10 +382,23 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_behind_an_uplink_is_reported_and_its_slots_refuse() {
+    fn an_endpoint_elsewhere_is_reached_from_the_nodes_address() {
         let mut shadow = Shadow::empty(ROOM);
         let (desired, _) =
             resolve(&plan(&[("a", gateway(80, &["10.0.0.1:80", "203.0.113.1:80"]))]), None, &mut shadow);
+        let ring = desired.rings.values().next().unwrap();
+        assert_eq!((0..4).map(|at| ring.target(at)).collect::<Vec<_>>(), [16, 17, 16, 17]);
+        assert!(desired.unreachable().is_empty());
+        let modes =
+            [16, 17].map(|id| (desired.backends[&id].mode, desired.backends[&id].source[..4].to_vec()));
+        assert_eq!(modes, [(mode::LOCAL, vec![192, 0, 2, 1]), (mode::NAT, vec![192, 0, 2, 1])]);
+    }
+
+    #[test]
+    fn an_endpoint_without_a_route_is_reported_and_its_slots_refuse() {
+        let mut shadow = Shadow::empty(ROOM);
+        let (desired, _) =
+            resolve(&plan(&[("a", gateway(80, &["10.0.0.1:80", "198.51.100.1:80"]))]), None, &mut shadow);
         let ring = desired.rings.values().next().unwrap();
         assert_eq!((0..4).map(|at| ring.target(at)).collect::<Vec<_>>(), [16, REFUSE, 16, REFUSE]);
         assert_eq!(desired.unreachable().len(), 1);

@@ -83,7 +83,7 @@ pub struct BackendDump {
     pub route: Option<RouteName>,
     /// How many endpoints had this id.
     pub generation: u32,
-    /// `local`, or `unusable`: gone, or not to be reached at L4.
+    /// `local`, `nat` (elsewhere, and sees this node's address), or `unusable`: gone, or not to be reached at L4.
     pub mode: &'static str,
 }
 
@@ -191,7 +191,11 @@ fn dump_backend(id: u32, backend: &Backend, names: &Names<'_>) -> Option<Backend
         gateway: names.gateway(backend.gateway),
         route: names.route(backend.route),
         generation: backend.generation,
-        mode: if backend.mode == mode::LOCAL { "local" } else { "unusable" },
+        mode: match backend.mode {
+            mode::LOCAL => "local",
+            mode::NAT => "nat",
+            _ => "unusable",
+        },
     })
 }
 
@@ -212,6 +216,12 @@ fn count_flows(maps: &Maps) -> Result<BTreeMap<String, u64>, Error> {
         ("REPLY_EMBRYO6", v6.reply_embryo.count()),
         ("UDP_REPLIES4", v4.udp_replies.count()),
         ("UDP_REPLIES6", v6.udp_replies.count()),
+        ("NAT4", v4.nat.count()),
+        ("NAT6", v6.nat.count()),
+        ("NAT_EMBRYO4", v4.nat_embryo.count()),
+        ("NAT_EMBRYO6", v6.nat_embryo.count()),
+        ("UDP_NAT4", v4.udp_nat.count()),
+        ("UDP_NAT6", v6.udp_nat.count()),
     ];
     counts
         .into_iter()
@@ -237,7 +247,8 @@ fn differences(
         found.push(format!("frontend {}: not wanted", frontend.address));
     }
     for (id, want) in &desired.backends {
-        let same = |have: &Backend| (have.addr, have.port, have.mode) == (want.addr, want.port, want.mode);
+        let parts = |one: &Backend| (one.addr, one.port, one.mode, one.device, one.source);
+        let same = |have: &Backend| parts(have) == parts(want);
         if !backends.get(id).is_some_and(same) {
             found.push(format!("backend {id}: not as wanted"));
         }

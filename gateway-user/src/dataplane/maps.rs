@@ -5,7 +5,7 @@ use std::path::Path;
 use aya::Pod;
 use gateway_common::abi::{
     backend::Backend,
-    flow::{Flow, FlowKey4, FlowKey6, Reply4, Reply6, ReplyKey4, ReplyKey6},
+    flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey},
     frontend::{Frontend, FrontendKey4, FrontendKey6},
     names::RouteNames,
     settings::Settings,
@@ -17,16 +17,19 @@ use super::{
     sys::{self, table::Table},
 };
 
-/// Flow maps of one address family: `F` by client and frontend, `R` by client and pod.
+/// Flow maps of one address family: by client and frontend, by client and pod, by pod and node.
 #[derive(Debug)]
-pub(super) struct FlowMaps<F, R, V> {
-    pub(super) flows: Table<F, Flow>,
-    pub(super) embryo: Table<F, Flow>,
-    pub(super) old: Table<F, Flow>,
-    pub(super) udp_flows: Table<F, Flow>,
-    pub(super) replies: Table<R, V>,
-    pub(super) reply_embryo: Table<R, V>,
-    pub(super) udp_replies: Table<R, V>,
+pub(super) struct FlowMaps<A> {
+    pub(super) flows: Table<FlowKey<A>, Flow>,
+    pub(super) embryo: Table<FlowKey<A>, Flow>,
+    pub(super) old: Table<FlowKey<A>, Flow>,
+    pub(super) udp_flows: Table<FlowKey<A>, Flow>,
+    pub(super) replies: Table<ReplyKey<A>, Reply<A>>,
+    pub(super) reply_embryo: Table<ReplyKey<A>, Reply<A>>,
+    pub(super) udp_replies: Table<ReplyKey<A>, Reply<A>>,
+    pub(super) nat: Table<NatKey<A>, Nat<A>>,
+    pub(super) nat_embryo: Table<NatKey<A>, Nat<A>>,
+    pub(super) udp_nat: Table<NatKey<A>, Nat<A>>,
 }
 
 /// Every map that user space reads or writes; rings are handled one by one (`ring`).
@@ -39,8 +42,8 @@ pub(super) struct Maps {
     pub(super) rings: Table<u32, u32>,
     pub(super) backends: Table<u32, Backend>,
     pub(super) names: Table<u32, RouteNames>,
-    pub(super) flows4: FlowMaps<FlowKey4, ReplyKey4, Reply4>,
-    pub(super) flows6: FlowMaps<FlowKey6, ReplyKey6, Reply6>,
+    pub(super) flows4: FlowMaps<[u8; 4]>,
+    pub(super) flows6: FlowMaps<[u8; 16]>,
     pub(super) route_stats: Table<u32, RouteStats>,
     pub(super) backend_stats: Table<u32, TrafficStats>,
     pub(super) gateway_stats: Table<u32, TrafficStats>,
@@ -84,7 +87,14 @@ impl Maps {
     }
 }
 
-impl<F: Pod, R: Pod, V: Pod> FlowMaps<F, R, V> {
+impl<A> FlowMaps<A>
+where
+    FlowKey<A>: Pod,
+    ReplyKey<A>: Pod,
+    Reply<A>: Pod,
+    NatKey<A>: Pod,
+    Nat<A>: Pod,
+{
     fn open(folder: &Path, family: &str) -> Result<Self, Error> {
         let name = |base: &str| format!("{base}{family}");
         Ok(Self {
@@ -95,6 +105,9 @@ impl<F: Pod, R: Pod, V: Pod> FlowMaps<F, R, V> {
             replies: open(folder, &name("REPLIES"))?,
             reply_embryo: open(folder, &name("REPLY_EMBRYO"))?,
             udp_replies: open(folder, &name("UDP_REPLIES"))?,
+            nat: open(folder, &name("NAT"))?,
+            nat_embryo: open(folder, &name("NAT_EMBRYO"))?,
+            udp_nat: open(folder, &name("UDP_NAT"))?,
         })
     }
 }

@@ -25,7 +25,7 @@ const PROTOCOL: u8 = 87;
 /// Table of local routes, `RT_TABLE_LOCAL`.
 const TABLE_LOCAL: u8 = 255;
 /// Index of `lo` in every network namespace.
-const LOOPBACK: u32 = 1;
+pub(super) const LOOPBACK: u32 = 1;
 /// Multicast groups that tell of changes: link, IPv4 address and route, IPv6 address and route.
 const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
 
@@ -41,6 +41,8 @@ pub(super) struct Netlink {
 pub(super) struct RouteTo {
     /// Its interface index; that of `lo` for an address of this node.
     pub(super) device: u32,
+    /// The address of this node that the kernel would send from.
+    pub(super) source: Option<IpAddr>,
 }
 
 impl Netlink {
@@ -252,23 +254,31 @@ fn route_device(route: &RouteMessage) -> Option<RouteTo> {
     if matches!(route.header.kind, RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit) {
         return None;
     }
+    let source = route.attributes.iter().find_map(|attribute| {
+        let RouteAttribute::PrefSource(address) = attribute else { return None };
+        ip(address)
+    });
     route.attributes.iter().find_map(|attribute| {
         let RouteAttribute::Oif(device) = attribute else { return None };
-        Some(RouteTo { device: *device })
+        Some(RouteTo { device: *device, source })
     })
 }
 
 fn destination(route: &RouteMessage) -> Option<IpAddr> {
     route.attributes.iter().find_map(|attribute| {
         let RouteAttribute::Destination(address) = attribute else { return None };
-        if let RouteAddress::Inet(address) = address {
-            Some(IpAddr::V4(*address))
-        } else if let RouteAddress::Inet6(address) = address {
-            Some(IpAddr::V6(*address))
-        } else {
-            None
-        }
+        ip(address)
     })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    if let RouteAddress::Inet(address) = address {
+        Some(IpAddr::V4(*address))
+    } else if let RouteAddress::Inet6(address) = address {
+        Some(IpAddr::V6(*address))
+    } else {
+        None
+    }
 }
 
 /// The interface's own end: `Local` where there is one (point-to-point), else `Address`.

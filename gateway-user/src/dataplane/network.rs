@@ -10,7 +10,7 @@ impl Dataplane {
     /// # Errors
     /// Where the kernel's routing does not answer.
     pub fn endpoint_reach(&mut self, address: IpAddr) -> Result<Reach, Error> {
-        self.reach.get(&mut self.netlink, address)
+        Ok(self.reach.get(&mut self.netlink, address)?.reach)
     }
 
     /// Addresses of the uplinks, both families, link-local ones left out.

@@ -7,26 +7,44 @@ use std::{
 
 use serde::Serialize;
 
-use super::{error::Error, netlink::Netlink};
+use super::{
+    error::Error,
+    netlink::{LOOPBACK, Netlink},
+};
 
 /// Where the kernel's routing would send packets for an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reach {
-    /// To a device that is not an uplink: a pod of this node, usable at L4.
+    /// To this node itself or one of its pods, which sees the client's address.
     Local,
-    /// Out through an uplink: another node's, usable at L7 only.
-    Uplink,
-    /// Nowhere: no route.
+    /// To another node; its pod sees the address that the kernel would choose as the source.
+    Remote {
+        /// That address.
+        source: IpAddr,
+    },
+    /// Nowhere: no route, or none with an address of the node's.
     None,
+}
+
+/// The way to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) reach: Reach,
+    /// Index of the device; 0 where there is no route.
+    pub(super) device: u32,
+    /// The node's address towards it.
+    pub(super) source: Option<IpAddr>,
 }
 
 /// Answers for endpoints, kept until routes change.
 #[derive(Debug, Default)]
 pub(super) struct ReachCache {
-    known: HashMap<IpAddr, Reach>,
+    known: HashMap<IpAddr, Way>,
     uplinks: BTreeSet<u32>,
     vlan_parents: BTreeMap<u32, u32>,
+    /// This node's pods, once they are known; until then a pod is what no uplink leads to.
+    pods: Option<BTreeSet<IpAddr>>,
 }
 
 impl ReachCache {
@@ -39,19 +57,29 @@ impl ReachCache {
     }
 
     /// How `address` is reached.
-    pub(super) fn get(&mut self, netlink: &mut Netlink, address: IpAddr) -> Result<Reach, Error> {
-        if let Some(reach) = self.known.get(&address) {
-            return Ok(*reach);
+    pub(super) fn get(&mut self, netlink: &mut Netlink, address: IpAddr) -> Result<Way, Error> {
+        if let Some(way) = self.known.get(&address) {
+            return Ok(*way);
         }
         let route =
             netlink.route_to(address).map_err(Error::routing(format!("look up the route to {address}")))?;
-        let reach = match route {
-            None => Reach::None,
-            Some(route) if self.is_uplink(route.device) => Reach::Uplink,
-            Some(_) => Reach::Local,
-        };
-        self.known.insert(address, reach);
-        Ok(reach)
+        let way = route.map_or(Way { reach: Reach::None, device: 0, source: None }, |route| {
+            let reach = match route.source {
+                _ if self.is_local(address, route.device) => Reach::Local,
+                Some(source) => Reach::Remote { source },
+                None => Reach::None,
+            };
+            Way { reach, device: route.device, source: route.source }
+        });
+        self.known.insert(address, way);
+        Ok(way)
+    }
+
+    fn is_local(&self, address: IpAddr, device: u32) -> bool {
+        match &self.pods {
+            Some(pods) => device == LOOPBACK || pods.contains(&address),
+            None => !self.is_uplink(device),
+        }
     }
 
     /// An uplink, or a VLAN on one: its packets pass the uplink as well.

@@ -11,7 +11,7 @@ use aya::Pod;
 use gateway_common::{
     abi::{
         backend::{FIRST_REAL, NONE, mode},
-        flow::{Flow, FlowKey, Reply, ReplyKey, state},
+        flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey, state},
         slot::Slot,
     },
     hash,
@@ -32,7 +32,7 @@ const BUDGET: usize = 131_072;
 /// Entries asked of the kernel at once.
 const BATCH: u32 = 4_096;
 /// Tables of one address family.
-const TABLES: usize = 7;
+const TABLES: usize = 10;
 
 /// A scan under way, and then its result.
 #[derive(Debug, Default)]
@@ -187,17 +187,15 @@ impl Scan {
     }
 
     /// One batch of table number `table` of a family; how many entries it had.
-    fn batch<F, R, V>(
-        &mut self,
-        maps: &FlowMaps<F, R, V>,
-        table: usize,
-        judge: &Judge<'_>,
-    ) -> io::Result<usize>
+    fn batch<A>(&mut self, maps: &FlowMaps<A>, table: usize, judge: &Judge<'_>) -> io::Result<usize>
     where
-        F: Pod,
-        R: Pod,
-        V: Tracked<R>,
-        Flow: Tracked<F>,
+        A: Copy + PartialEq,
+        Flow: Tracked<FlowKey<A>>,
+        Reply<A>: Tracked<ReplyKey<A>>,
+        FlowKey<A>: Pod,
+        ReplyKey<A>: Pod,
+        NatKey<A>: Pod,
+        Nat<A>: Pod,
     {
         match table {
             0 => self.sweep(&maps.flows, Kind::Established, judge),
@@ -206,7 +204,10 @@ impl Scan {
             3 => self.sweep(&maps.udp_flows, Kind::Udp, judge),
             4 => self.sweep(&maps.replies, Kind::Established, judge),
             5 => self.sweep(&maps.reply_embryo, Kind::Handshake, judge),
-            _ => self.sweep(&maps.udp_replies, Kind::Udp, judge),
+            6 => self.sweep(&maps.udp_replies, Kind::Udp, judge),
+            7 => self.sweep_ports(&maps.nat, [&maps.replies, &maps.reply_embryo]),
+            8 => self.sweep_ports(&maps.nat_embryo, [&maps.replies, &maps.reply_embryo]),
+            _ => self.sweep_ports(&maps.udp_nat, [&maps.udp_replies, &maps.udp_replies]),
         }
     }
 
@@ -225,11 +226,53 @@ impl Scan {
                 self.expired += 1;
             }
         }
+        self.go_on(more);
+        Ok(entries.len())
+    }
+
+    /// Ports of the node's belong to the flows in `replies`, which stay there for as long as a port must rest.
+    fn sweep_ports<A>(
+        &mut self,
+        table: &Table<NatKey<A>, Nat<A>>,
+        replies: [&Table<ReplyKey<A>, Reply<A>>; 2],
+    ) -> io::Result<usize>
+    where
+        A: Copy + PartialEq,
+        ReplyKey<A>: Pod,
+        Reply<A>: Pod,
+        NatKey<A>: Pod,
+        Nat<A>: Pod,
+    {
+        let mut entries = Vec::new();
+        let more = table.next_batch(&mut self.cursor, BATCH, &mut entries)?;
+        for (key, nat) in &entries {
+            let flow = ReplyKey {
+                client: nat.client,
+                pod: key.pod,
+                client_port: nat.client_port,
+                pod_port: key.pod_port,
+            };
+            let mut is_used = false;
+            for table in replies {
+                is_used |= table
+                    .get(&flow)?
+                    .is_some_and(|reply| reply.node_port == key.node_port && reply.node == key.node);
+            }
+            if !is_used {
+                table.remove(key)?;
+                self.expired += 1;
+            }
+        }
+        self.go_on(more);
+        Ok(entries.len())
+    }
+
+    /// To the next table, after the last batch of one.
+    fn go_on(&mut self, more: bool) {
         if !more {
             self.table += 1;
             self.cursor = Cursor::default();
         }
-        Ok(entries.len())
     }
 
     /// Whether an entry names this backend.

@@ -121,6 +121,8 @@ fn start_settings(maps: &Maps, options: &Options, monotonic: u32) -> Result<Sett
         listeners: old.listeners,
         refusals: options.refusals_per_second,
         paused,
+        nat_first: old.nat_first,
+        nat_ports: old.nat_ports,
     };
     maps.settings.set(&0, &settings).map_err(Error::map("SETTINGS", "write"))?;
     Ok(settings)
