@@ -3,12 +3,16 @@
 //! ```text
 //! client0 eth0 ────── up0 ┐      ┌ pod0 ────── eth0 pod0
 //! client1 eth0 ────── up1 ┤ node ├ pod1 ────── eth0 pod1
-//!                         ┘      └ …
+//!                         │      └ …
+//!                  mate0 ─┘
+//!     far0, far1, … ── mate (another node, where asked for)
 //! ```
 //! Addresses: client `i` is `192.168.i.2` and `fd00:192:i::2`, the node's uplink `i` `192.168.i.1` and
 //! `fd00:192:i::1`; pod `i` is `10.77.i.2` and `fd00:77:i::2` behind `10.77.i.1` and `fd00:77:i::1`, or, behind a
 //! bridge `cni0`, `10.77.0.(10+i)` and `fd00:77::(10+i)`. `10.200.0.0/16` and `fd00:200::/48` are routed to client 0
-//! as well: source addresses for floods. Offloads are as in life: whole checksums on the wire between client
+//! as well: source addresses for floods. The other node is `172.30.0.2` and `fd00:172::2`, this one to it `172.30.0.1`
+//! and `fd00:172::1`, through `mate0`; its pod `i` is `10.88.i.2` and `fd00:88:i::2`. It knows the way to this node's
+//! pods, and none to the clients. Offloads are as in life: whole checksums on the wire between client
 //! and node, partial ones on the pods' side.
 
 use std::{
@@ -30,13 +34,14 @@ pub struct LabPlan {
     name: Name,
     clients: usize,
     pods: usize,
+    far_pods: usize,
     bridge: bool,
 }
 
 impl LabPlan {
     /// One client and no pods. `tag` is a short word in lower case that says whose lab it is.
     pub fn new(tag: &str) -> Self {
-        Self { name: Name::unique(tag), clients: 1, pods: 0, bridge: false }
+        Self { name: Name::unique(tag), clients: 1, pods: 0, far_pods: 0, bridge: false }
     }
 
     /// Under this name instead.
@@ -49,6 +54,12 @@ impl LabPlan {
     #[must_use]
     pub fn pods(self, pods: usize) -> Self {
         Self { pods, ..self }
+    }
+
+    /// With so many pods on another node.
+    #[must_use]
+    pub fn far_pods(self, far_pods: usize) -> Self {
+        Self { far_pods, ..self }
     }
 
     /// With so many clients, each behind an uplink of its own.
@@ -97,7 +108,9 @@ impl LabPlan {
         for index in 0..self.pods {
             pods.push(self.add_pod(&node, index)?);
         }
-        let lab = Lab { clients, node, pods, name: self.name, _teardown: teardown };
+        let mate =
+            if self.far_pods > 0 { Some(Mate::build(&self.name, &node, self.far_pods)?) } else { None };
+        let lab = Lab { clients, node, pods, mate, name: self.name, _teardown: teardown };
         lab.meet()?;
         Ok(lab)
     }
@@ -120,39 +133,99 @@ impl LabPlan {
         if index == 0 {
             node.ip("route add 10.200.0.0/16 via 192.168.0.2\nroute add fd00:200::/48 via fd00:192:0::2\n")?;
         }
-        // A wire carries whole checksums and no VLAN tag beside the frame.
-        netns.exec("ethtool -K eth0 tx off txvlan off")?;
-        node.exec(&format!("ethtool -K {uplink} tx off txvlan off"))?;
-        let end =
-            netns.run(|| wire::pass_everything("eth0")).context("XDP at the client's end of the wire")?;
+        let end = make_wire(node, &uplink, &netns, "eth0")?;
         let (v4, v6) = (Ipv4Addr::new(192, 168, octet(index), 2), v6(0x192, index, 2));
         Ok(Client { netns, v4, v6, uplink, _end: Arc::new(end) })
     }
 
     fn add_pod(&self, node: &Netns, index: usize) -> Result<Pod> {
+        if !self.bridge {
+            return add_routed_pod(&self.name, node, "pod", 77, index);
+        }
         let name = format!("pod{index}");
         let netns = Netns::create(&self.name.namespace(&name))?;
-        node.ip(&format!("link add {name} type veth peer name eth0 netns {}\n", netns.name()))?;
-        let host = 10 + index;
-        let (v4, v6, bits, gateway4, gateway6) = if self.bridge {
-            let v6 = Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, u16::from(octet(host)));
-            (Ipv4Addr::new(10, 77, 0, octet(host)), v6, 16, "10.77.0.1".to_owned(), "fd00:77::1".to_owned())
-        } else {
-            let v4 = Ipv4Addr::new(10, 77, octet(index), 2);
-            (v4, v6(0x77, index, 2), 24, format!("10.77.{index}.1"), format!("fd00:77:{index}::1"))
-        };
-        let mut lines = format!("link set {name} up\n");
-        if self.bridge {
-            writeln!(lines, "link set {name} master cni0")?;
-        } else {
-            writeln!(lines, "addr add {gateway4}/24 dev {name}\naddr add {gateway6}/64 dev {name} nodad")?;
-        }
-        node.ip(&lines)?;
+        node.ip(&format!(
+            "link add {name} type veth peer name eth0 netns {}\nlink set {name} up\n\
+             link set {name} master cni0\n",
+            netns.name()
+        ))?;
+        let host = octet(10 + index);
+        let (v4, v6) =
+            (Ipv4Addr::new(10, 77, 0, host), Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, u16::from(host)));
         netns.ip(&format!(
-            "addr add {v4}/{bits} dev eth0\naddr add {v6}/64 dev eth0 nodad\nlink set eth0 up\n\
-             route add default via {gateway4}\nroute add default via {gateway6}\n"
+            "addr add {v4}/16 dev eth0\naddr add {v6}/64 dev eth0 nodad\nlink set eth0 up\n\
+             route add default via 10.77.0.1\nroute add default via fd00:77::1\n"
         ))?;
         Ok(Pod { netns, name, v4, v6 })
+    }
+}
+
+/// A pod with a route of its own: `<kind><index>` in `10.<net>.<index>.0/24`.
+fn add_routed_pod(lab: &Name, node: &Netns, kind: &str, net: u8, index: usize) -> Result<Pod> {
+    let name = format!("{kind}{index}");
+    let netns = Netns::create(&lab.namespace(&name))?;
+    node.ip(&format!(
+        "link add {name} type veth peer name eth0 netns {}\nlink set {name} up\n\
+         addr add 10.{net}.{index}.1/24 dev {name}\naddr add fd00:{net}:{index}::1/64 dev {name} nodad\n",
+        netns.name()
+    ))?;
+    let v4 = Ipv4Addr::new(10, net, octet(index), 2);
+    let v6 = v6(digits(usize::from(net)), index, 2);
+    netns.ip(&format!(
+        "addr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad\nlink set eth0 up\n\
+         route add default via 10.{net}.{index}.1\nroute add default via fd00:{net}:{index}::1\n"
+    ))?;
+    Ok(Pod { netns, name, v4, v6 })
+}
+
+/// What makes the two ends of a link a wire: whole checksums, no VLAN tag beside the frame. Delivers at once at the far
+/// end for as long as the descriptor lives.
+fn make_wire(node: &Netns, device: &str, far: &Netns, far_device: &str) -> Result<OwnedFd> {
+    far.exec(&format!("ethtool -K {far_device} tx off txvlan off"))?;
+    node.exec(&format!("ethtool -K {device} tx off txvlan off"))?;
+    far.run(|| wire::pass_everything(far_device)).context("XDP at the far end of the wire")
+}
+
+/// Another node, of which there are only its pods and the way to them.
+#[derive(Debug)]
+pub struct Mate {
+    /// Its namespace; its device towards the node is `eth0`.
+    pub netns: Netns,
+    /// Its pods.
+    pub pods: Vec<Pod>,
+    /// The node's end of the link to it.
+    pub uplink: String,
+    _end: OwnedFd,
+}
+
+impl Mate {
+    fn build(lab: &Name, node: &Netns, count: usize) -> Result<Self> {
+        let netns = Netns::create(&lab.namespace("mate"))?;
+        netns.sysctl(&[("net.ipv4.ip_forward", "1"), ("net.ipv6.conf.all.forwarding", "1")])?;
+        let uplink = "mate0".to_owned();
+        node.ip(&format!("link add {uplink} type veth peer name eth0 netns {}\n", netns.name()))?;
+        node.ip(&format!(
+            "addr add 172.30.0.1/24 dev {uplink}\naddr add fd00:172::1/64 dev {uplink} nodad\n\
+             link set {uplink} up\nroute add 10.88.0.0/16 via 172.30.0.2\n"
+        ))?;
+        netns.ip(
+            "addr add 172.30.0.2/24 dev eth0\naddr add fd00:172::2/64 dev eth0 nodad\nlink set eth0 up\n\
+             route add 10.77.0.0/16 via 172.30.0.1\n",
+        )?;
+        let end = make_wire(node, &uplink, &netns, "eth0")?;
+        let pods: Vec<Pod> =
+            (0..count).map(|index| add_routed_pod(lab, &netns, "far", 88, index)).collect::<Result<_>>()?;
+        for index in 0..count {
+            node.ip(&format!("route add fd00:88:{index}::/64 via fd00:172::2\n"))?;
+        }
+        for index in 0..10 {
+            netns.ip(&format!("route add fd00:77:{index}::/64 via fd00:172::1\n"))?;
+        }
+        for pod in &pods {
+            meet(node, pod.v4.into())?;
+            meet(node, pod.v6.into())?;
+        }
+        Ok(Self { netns, pods, uplink, _end: end })
     }
 }
 
@@ -168,26 +241,26 @@ pub struct Lab {
     pub node: Netns,
     /// Pods.
     pub pods: Vec<Pod>,
+    /// The other node, where there is one.
+    pub mate: Option<Mate>,
     name: Name,
     _teardown: Teardown,
 }
 
-impl Client {
-    /// Waits until a pod answers. `ping` gives up, whatever its deadline, when the stack says that the address is
-    /// unreachable, which it does while a solicitation goes unheard: it is asked again.
-    fn meet(&self, address: IpAddr) -> Result<()> {
-        let address = address.to_string();
-        let mut said = String::new();
-        for _ in 0..MEETINGS {
-            let ping = ["-n", "-q", "-c", "1", "-i", "0.2", "-w", "15", &address];
-            let output = self.netns.command("ping").args(ping).output().context("running ping")?;
-            if output.status.success() {
-                return Ok(());
-            }
-            said = String::from_utf8_lossy(&output.stdout).into_owned();
+/// Waits until an address answers. `ping` gives up, whatever its deadline, when the stack says that the address is
+/// unreachable, which it does while a solicitation goes unheard: it is asked again.
+fn meet(from: &Netns, address: IpAddr) -> Result<()> {
+    let address = address.to_string();
+    let mut said = String::new();
+    for _ in 0..MEETINGS {
+        let ping = ["-n", "-q", "-c", "1", "-i", "0.2", "-w", "15", &address];
+        let output = from.command("ping").args(ping).output().context("running ping")?;
+        if output.status.success() {
+            return Ok(());
         }
-        bail!("{address} does not answer its client: {said}")
+        said = String::from_utf8_lossy(&output.stdout).into_owned();
     }
+    bail!("{address} does not answer {}: {said}", from.name())
 }
 
 impl Lab {
@@ -197,11 +270,22 @@ impl Lab {
         for client in &self.clients {
             for pod in &self.pods {
                 for address in [IpAddr::from(pod.v4), pod.v6.into()] {
-                    client.meet(address)?;
+                    meet(&client.netns, address)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Names of all uplinks of the node.
+    pub fn uplinks(&self) -> Vec<String> {
+        let mate = self.mate.iter().map(|mate| mate.uplink.clone());
+        self.clients.iter().map(|client| client.uplink.clone()).chain(mate).collect()
+    }
+
+    /// Pods of the other node; none where there is no other.
+    pub fn far_pods(&self) -> &[Pod] {
+        self.mate.as_ref().map_or(&[], |mate| &mate.pods)
     }
 
     /// The first client.
@@ -284,9 +368,12 @@ impl Pod {
 }
 
 fn v6(net: u16, index: usize, host: u16) -> Ipv6Addr {
-    // The index is written in decimal in the texts above, hence digits, not a number.
-    let index = u16::from_str_radix(&index.to_string(), 16).expect("decimal digits are hexadecimal digits");
-    Ipv6Addr::new(0xfd00, net, index, 0, 0, 0, 0, host)
+    Ipv6Addr::new(0xfd00, net, digits(index), 0, 0, 0, 0, host)
+}
+
+/// Numbers are written in decimal in the texts above, hence digits, not a number.
+fn digits(number: usize) -> u16 {
+    u16::from_str_radix(&number.to_string(), 16).expect("decimal digits are hexadecimal digits")
 }
 
 fn octet(number: usize) -> u8 {

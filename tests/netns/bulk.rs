@@ -15,7 +15,7 @@ use crate::{
 const GIGABYTE: u64 = 1_000_000_000;
 
 /// What kube-proxy's iptables mode does: cuts flows of which conntrack sees one direction only.
-const DROP_INVALID: &str = "table inet strict {\n chain forward {\n type filter hook forward priority 0;\n \
+pub const DROP_INVALID: &str = "table inet strict {\n chain forward {\n type filter hook forward priority 0;\n \
      ct state invalid counter drop\n }\n}\n";
 
 #[test]

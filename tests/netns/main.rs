@@ -10,6 +10,7 @@ mod eastwest;
 mod eastwest_agent;
 mod held;
 mod l7;
+mod nat;
 mod node;
 mod paths;
 mod plan;

@@ -23,7 +23,7 @@ impl Node {
 
     /// With other options than the default.
     pub fn open_with(lab: &Lab, adjust: impl FnOnce(Options) -> Options) -> Self {
-        let uplinks = lab.clients.iter().map(|client| client.uplink.clone()).collect();
+        let uplinks = lab.uplinks();
         let options =
             Options { scan_interval: Duration::ZERO, ..Options::new(lab.name().pin_dir(), uplinks) };
         let mut node = Self { netns: lab.node.clone(), options: adjust(options), dataplane: None };
