@@ -16,7 +16,6 @@
 //! and node, partial ones on the pods' side.
 
 use std::{
-    fmt::Write as _,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
