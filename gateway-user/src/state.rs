@@ -67,11 +67,16 @@ pub fn store_document<T: Serialize>(path: &Path, value: &T) -> Result<(), StateE
     let bytes =
         document::encode(value).map_err(|source| StateError::Broken { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    // Agents in pods have the same process id, and two may write for a moment.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let draft = path.with_extension(format!("{}-{}.new", std::process::id(), now.as_nanos()));
     let write = || {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        write_draft(&draft, &bytes)?;
-        fs::rename(&draft, path)?;
+        let written = write_draft(&draft, &bytes).and_then(|()| fs::rename(&draft, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        written?;
         // The rename is durable only once the folder is.
         File::open(folder)?.sync_all()
     };

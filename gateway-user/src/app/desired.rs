@@ -271,4 +271,64 @@ mod tests {
         assert_eq!((endpoints(&desired), desired.generation), (Vec::new(), 4));
         assert!(desired.resolved().addresses.is_empty());
     }
+
+    /// Not a measurement, but far from it if an event has everything looked at.
+    #[test]
+    fn one_endpoint_of_ten_thousand_is_worked_out_alone() {
+        use gateway_model::{
+            finding::Place,
+            gateway::{Gateway, PortSpec, PortType, Route},
+            selector::Selector,
+            weight::Weight,
+            workload::{Workload, WorkloadPort},
+        };
+
+        use crate::control::agent::view::Delta;
+
+        let place = || Place { file: "f".to_owned(), line: 1, column: 1, length: 1 };
+        let key = |number: u32| GatewayKey::new("default", format!("g{number}"));
+        let gateway = |number: u32| Gateway {
+            port: Some(PortSpec { number: 80, kind: PortType::Http }),
+            routes: vec![Route {
+                weight: Some(Weight::FULL),
+                selector: Some(Selector::parse(&format!("label(of)(g{number})")).unwrap()),
+                ..Route::named(RouteName("(1)".to_owned()), place())
+            }],
+            ..Gateway::new(key(number), place())
+        };
+        let pod = |number: u32, pod: u8, ready: bool| Workload {
+            namespace: "default".to_owned(),
+            kind: "pod".to_owned(),
+            name: format!("g{number}-{pod}"),
+            labels: BTreeMap::from([("of".to_owned(), format!("g{number}"))]),
+            addresses: vec![IpAddr::from([10, (number >> 8) as u8, number as u8, pod])],
+            ports: vec![WorkloadPort { name: String::new(), port: 80 }],
+            ready,
+            created: Some(1),
+            node: Some("n1".to_owned()),
+            ..Workload::default()
+        };
+        let all = (0..1000).flat_map(|number| (0..10).map(move |index| (number, index)));
+        let workloads = all.map(|(number, index)| pod(number, index, true));
+        let mut cluster = super::super::cluster::Cluster::new("n1");
+        cluster.absorb(Delta {
+            gateways: (0..1000).map(|number| (key(number), Some((1, gateway(number))))).collect(),
+            workloads: workloads.map(|one| (one.identity(), Some(one))).collect(),
+            ..Delta::default()
+        });
+        let mut desired = Desired::new(Declared::Cluster(cluster), Kept::default(), BTreeSet::new());
+        desired.work_out(&node());
+        let began = std::time::Instant::now();
+        for round in 0..20_u8 {
+            let Declared::Cluster(cluster) = &mut desired.declared else { panic!("made from a cluster") };
+            let one = pod(500, 3, round % 2 == 1);
+            let workloads = [(one.identity(), Some(one))].into();
+            cluster.absorb(Delta { workloads, ..Delta::default() });
+            desired.work_out(&node());
+        }
+        let took = began.elapsed() / 20;
+        assert_eq!(desired.generation, 21, "each of them is seen");
+        assert!(took < std::time::Duration::from_millis(50), "{took:?} for one event");
+        println!("{took:?} for one event");
+    }
 }

@@ -189,7 +189,7 @@ pub struct ProbeArgs {
     #[arg(long, group = "probe")]
     pub started: bool,
     /// uid of the pod
-    #[arg(long, env = "POD_UID", value_name = "UID", requires = "own")]
+    #[arg(long, env = "POD_UID", value_name = "UID")]
     pub pod_uid: Option<String>,
     /// Where the agent has its sockets
     #[arg(long, value_name = "DIR", default_value = RUN_DIR)]

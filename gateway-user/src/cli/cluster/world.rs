@@ -157,7 +157,19 @@ fn declared(key: &GatewayKey, resource: &WeirGateway) -> Gateway {
 /// Adds what only the resource knows: who gave a weight, where nodes answer, what the leader found wrong.
 fn complete(view: &mut GatewayView, resource: &WeirGateway) {
     view.declared = Some(format!("WeirGateway {}", view.key()));
-    let Some(status) = &resource.status else { return };
+    let found = |severity: &str, code: &str, message: String, advice: &str| FindingView {
+        code: code.to_owned(),
+        severity: severity.to_owned(),
+        gateway: None,
+        place: None,
+        message,
+        advice: advice.to_owned(),
+    };
+    let Some(status) = &resource.status else {
+        let message = "the leader has not put it in force yet".to_owned();
+        view.findings.push(found("warning", "pending", message, "see whether the controller runs"));
+        return;
+    };
     for route in &mut view.routes {
         let Some(of) = status.routes.iter().find(|of| of.name == route.name) else { continue };
         route.weight.origin.clone_from(&of.origin);
@@ -168,13 +180,10 @@ fn complete(view: &mut GatewayView, resource: &WeirGateway) {
         view.frontends.push(format!("<node>:{node_port}/{protocol}"));
     }
     let wrong = status.conditions.iter().filter(|condition| condition.status == "False");
-    view.findings.extend(wrong.map(|condition| FindingView {
-        code: condition.reason.clone(),
-        severity: if condition.type_ == "Accepted" { "error" } else { "warning" }.to_owned(),
-        gateway: None,
-        place: None,
-        message: format!("{}: {}", condition.type_, condition.message),
-        advice: "see `kubectl describe wgw`".to_owned(),
+    view.findings.extend(wrong.map(|condition| {
+        let severity = if condition.type_ == "Accepted" { "error" } else { "warning" };
+        let message = format!("{}: {}", condition.type_, condition.message);
+        found(severity, &condition.reason, message, "`kubectl describe wgw` shows when that began")
     }));
 }
 

@@ -49,6 +49,8 @@ const JOIN: Duration = Duration::from_millis(10);
 const DOUBT: Duration = Duration::from_secs(15);
 /// What is known is kept no more often than this.
 const KEEP: Duration = Duration::from_secs(1);
+/// A plan that was kept may be a second old: for so long the API server gets the chance to tell a newer one first.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Without everything being known, what is missing is logged this often.
 const REMIND: Duration = Duration::from_secs(10);
 /// How long one watch request lasts: a connection that died without a word is noticed then at the latest.
@@ -125,7 +127,7 @@ impl Source {
     }
 }
 
-fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<(Instant, Change)>) -> JoinSet<()> {
+fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<News>) -> JoinSet<()> {
     let all = || watcher::Config::default().timeout(WATCH_SECONDS);
     let mut watches = JoinSet::new();
     let resource = ApiResource::erase::<WeirGateway>(&());
@@ -151,7 +153,7 @@ fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<(Instant, Change
 async fn tell<K, T: Fact>(
     kind: &'static str,
     stream: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
-    changes: mpsc::Sender<(Instant, Change)>,
+    changes: mpsc::Sender<News>,
     reduce: impl Fn(K) -> Option<T>,
     change: impl Fn(Event<T>) -> Change,
 ) where
@@ -181,6 +183,9 @@ async fn tell<K, T: Fact>(
                     tracing::warn!(kind, error, "what is known stays; the watch is tried again");
                     trouble = Some(error);
                 }
+                if changes.send(News::Failed).await.is_err() {
+                    return;
+                }
                 continue;
             }
         };
@@ -188,16 +193,24 @@ async fn tell<K, T: Fact>(
             tracing::info!(kind, "watched again");
             trouble = None;
         }
-        if changes.send((arrived, change(event))).await.is_err() {
+        if changes.send(News::Change(arrived, Box::new(change(event)))).await.is_err() {
             return;
         }
     }
 }
 
+/// What comes of a watch.
+enum News {
+    /// Something, and when it arrived.
+    Change(Instant, Box<Change>),
+    /// An error: the API server is away, or lets us not watch.
+    Failed,
+}
+
 /// The task between the watches and the agent.
 struct Follower {
     view: View,
-    events: mpsc::Receiver<(Instant, Change)>,
+    events: mpsc::Receiver<News>,
     addresses: watch::Receiver<BTreeSet<IpAddr>>,
     told: mpsc::Sender<Delta>,
     places: Places,
@@ -209,25 +222,33 @@ impl Follower {
         let mut arrived: Option<Instant> = None;
         let mut last_told: Option<Instant> = None;
         let mut doubtful_since: Option<Instant> = None;
+        let mut patience = Some(Instant::now() + PATIENCE);
         let mut keeper = Keeper::new(self.places.clone());
         let mut remind = time::interval(REMIND);
         remind.tick().await;
         loop {
             let due = last_told.map(|last| last + JOIN).filter(|due| *due > Instant::now());
             let doubt_ends = doubtful_since.map(|since| since + DOUBT);
-            let can_tell = self.view.has_news() && due.is_none();
+            patience = patience.filter(|until| *until > Instant::now() && !self.view.is_known());
+            let can_tell = self.view.has_news() && due.is_none() && patience.is_none();
             select! {
                 biased;
                 event = self.events.recv() => {
-                    let Some((at, change)) = event else { return };
-                    self.view.handle(change);
-                    if self.view.has_news() {
-                        arrived.get_or_insert(at);
-                    }
+                    let Some(news) = event else { return };
+                    let mut take = |news| match news {
+                        News::Change(at, change) => {
+                            self.view.handle(*change);
+                            if self.view.has_news() {
+                                arrived.get_or_insert(at);
+                            }
+                        }
+                        News::Failed => patience = None,
+                    };
+                    take(news);
                     // What has come already is taken together.
                     for _ in 0..self.events.len() {
-                        let Ok((_, change)) = self.events.try_recv() else { break };
-                        self.view.handle(change);
+                        let Ok(news) = self.events.try_recv() else { break };
+                        take(news);
                     }
                     doubtful_since = self.view.is_doubtful().then(|| doubtful_since.unwrap_or_else(Instant::now));
                     keeper.is_stale = true;
@@ -244,6 +265,7 @@ impl Follower {
                         last_told = Some(Instant::now());
                     }
                 }
+                () = sleep_until(patience), if patience.is_some() => {}
                 () = sleep_until(due), if due.is_some() && self.view.has_news() => {}
                 () = sleep_until(doubt_ends), if doubt_ends.is_some() => {
                     tracing::warn!("what the API server does not list any more is taken for gone");
