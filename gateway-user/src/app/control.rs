@@ -126,6 +126,8 @@ impl Control {
         }
         let done = self.try_refresh().await;
         self.note(done);
+        // Devices may have come or gone.
+        self.said.phase.clear();
         self.tell().await;
     }
 
