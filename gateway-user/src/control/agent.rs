@@ -6,6 +6,7 @@
 
 pub mod acknowledge;
 pub mod facts;
+mod follow;
 mod in_force;
 pub mod kept;
 pub mod moment;
