@@ -67,6 +67,9 @@ pub(in crate::cli) async fn change(
 fn report(settled: &Settled) -> ExitCode {
     let Settled { programmed, lagging } = settled;
     if lagging.is_empty() {
+        if *programmed == 0 {
+            eprintln!("warning: no node has an agent that could have it; see `kubectl get weirnodes`");
+        }
         return ExitCode::SUCCESS;
     }
     let names: Vec<&str> = lagging.iter().map(|(name, _)| name.as_str()).collect();

@@ -13,8 +13,9 @@ use crate::control::{
     translate::version,
 };
 
-/// Between two looks.
+/// Between two looks; each is twice as long as the one before, up to the longest.
 const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Who has a change and who has not.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -39,12 +40,19 @@ impl Cluster {
     ) -> anyhow::Result<Settled> {
         let deadline = Instant::now() + timeout;
         let version = self.wait_for_leader(key, generation, deadline).await?;
+        // A node that is gone leaves its acknowledgement for a moment; not everyone may list nodes.
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let existing = nodes.list_metadata(&ListParams::default()).await.ok();
+        let existing: Option<BTreeSet<String>> =
+            existing.map(|nodes| nodes.items.iter().map(kube::ResourceExt::name_any).collect());
+        let mut pause = PAUSE;
         loop {
-            let settled = self.who_has(version).await?;
+            let settled = self.who_has(version, existing.as_ref()).await?;
             if settled.lagging.is_empty() || Instant::now() >= deadline {
                 return Ok(settled);
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -82,17 +90,12 @@ impl Cluster {
         }
     }
 
-    async fn who_has(&self, version: u64) -> anyhow::Result<Settled> {
+    async fn who_has(&self, version: u64, existing: Option<&BTreeSet<String>>) -> anyhow::Result<Settled> {
         let nodes: Api<WeirNode> = Api::all(self.client.clone());
         let acknowledged = list(&nodes, ListParams::default(), "acknowledgements cannot be listed").await?;
-        // A node that is gone leaves its acknowledgement for a moment; not everyone may list nodes.
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        let existing = nodes.list_metadata(&ListParams::default()).await.ok();
-        let existing: Option<BTreeSet<String>> =
-            existing.map(|nodes| nodes.items.iter().map(kube::ResourceExt::name_any).collect());
         let known = acknowledged.into_iter().filter_map(|node| {
             let name = node.name_any();
-            let exists = existing.as_ref().is_none_or(|existing| existing.contains(&name));
+            let exists = existing.is_none_or(|existing| existing.contains(&name));
             exists
                 .then(|| (name, node.status.and_then(|status| status.programmed?.parse().ok()).unwrap_or(0)))
         });
