@@ -21,18 +21,18 @@ use crate::{
     packet::{self, Network, Packet, ReadIp, Segment},
 };
 
-/// Endpoint → client.
+/// Endpoint → client; on a pod's device if `POD`.
 #[inline(always)]
-pub fn run(hook: &TcContext) -> Verdict {
+pub fn run<const POD: bool>(hook: &TcContext) -> Verdict {
     match packet::network(hook) {
-        Ok(Network::V4(l3)) => turn::<V4>(hook, l3),
-        Ok(Network::V6(l3)) => turn::<V6>(hook, l3),
+        Ok(Network::V4(l3)) => turn::<V4, POD>(hook, l3),
+        Ok(Network::V6(l3)) => turn::<V6, POD>(hook, l3),
         Err(verdict) => verdict,
     }
 }
 
 #[inline(always)]
-fn turn<F: ReadIp>(hook: &TcContext, l3: usize) -> Verdict {
+fn turn<F: ReadIp, const POD: bool>(hook: &TcContext, l3: usize) -> Verdict {
     let packet = match packet::read::<TcContext, F>(hook, l3) {
         Ok(packet) => packet,
         Err(verdict) => return verdict,
@@ -45,7 +45,7 @@ fn turn<F: ReadIp>(hook: &TcContext, l3: usize) -> Verdict {
     let now = settings().now;
     let reply = if is_tcp { tcp_reply(&packet, segment, now) } else { udp_reply(&packet, now) };
     let amount = Amount::of(hook, &packet, segment.header);
-    let Some(reply) = reply else { return not_a_reply(hook, &packet, segment, amount) };
+    let Some(reply) = reply else { return not_a_reply::<F, POD>(hook, &packet, segment, amount) };
     let (address, port) = (F::words(reply.frontend), u16::from_ne_bytes(reply.frontend_port));
     if hook.rewrite(&packet, End::Source, address, port).is_err() {
         return Verdict::RewriteFailed;
@@ -127,11 +127,18 @@ fn udp_reply<F: Family>(packet: &Packet<F>, now: u32) -> Option<&'static Reply<F
 
 /// A client's packet on its way to a pod that is to see the node's address; or none of a pod's at all.
 #[inline(always)]
-fn not_a_reply<F: Family>(hook: &TcContext, packet: &Packet<F>, segment: Segment, amount: Amount) -> Verdict {
+fn not_a_reply<F: Family, const POD: bool>(
+    hook: &TcContext,
+    packet: &Packet<F>,
+    segment: Segment,
+    amount: Amount,
+) -> Verdict {
     // SAFETY: the context is the program's own.
     let came_in_by = unsafe { (*hook.skb.skb).ingress_ifindex };
+    // What the node sends itself has its address already, and a pod sees other clients than itself as they are.
+    let may_be_nat = if POD { came_in_by == hook.device() } else { came_in_by != 0 };
     if settings().nat_ports != 0
-        && came_in_by != 0
+        && may_be_nat
         && let Some((address, port)) = nat::node_of(packet)
     {
         return match hook.rewrite(packet, End::Source, address, port) {

@@ -41,8 +41,8 @@ pub trait Hook {
     const SEGMENTS: bool;
     /// How many packets the buffer stands for.
     fn segments(&self) -> u64;
-    /// Index of the device, if it is a pod's; else 0.
-    fn pod_device(&self) -> u32;
+    /// Index of the device at tcx; 0 at XDP, which never runs on a pod's.
+    fn device(&self) -> u32;
     /// Writes another address and port into one end, checksums included.
     fn rewrite<F: Family>(
         &self,
@@ -99,7 +99,7 @@ impl Hook for XdpContext {
     }
 
     #[inline(always)]
-    fn pod_device(&self) -> u32 {
+    fn device(&self) -> u32 {
         0
     }
 
@@ -158,8 +158,9 @@ impl Hook for TcContext {
     }
 
     #[inline(always)]
-    fn pod_device(&self) -> u32 {
-        0
+    fn device(&self) -> u32 {
+        // SAFETY: the context is the program's own.
+        unsafe { (*self.skb.skb).ifindex }
     }
 
     #[inline(always)]

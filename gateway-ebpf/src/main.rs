@@ -56,7 +56,7 @@ fn weir_xdp(context: XdpContext) -> u32 {
     }
 }
 
-/// The same path for devices without native XDP.
+/// The same path for devices without native XDP, and for those of pods.
 #[classifier]
 #[inline(always)]
 fn weir_ingress(context: TcContext) -> i32 {
@@ -68,12 +68,20 @@ fn weir_ingress(context: TcContext) -> i32 {
     tcx(&context, verdict)
 }
 
-/// Uplinks, outgoing: replies get their frontend's address.
+/// Uplinks, outgoing: replies get their frontend's address, packets to pods elsewhere the node's.
 #[classifier]
 #[inline(always)]
 fn weir_egress(context: TcContext) -> i32 {
     hook::pull_headers(&context);
-    tcx(&context, egress::run(&context))
+    tcx(&context, egress::run::<false>(&context))
+}
+
+/// Devices of this node's pods, outgoing, that is to the pod: the same for what a pod sends to itself.
+#[classifier]
+#[inline(always)]
+fn weir_pod_out(context: TcContext) -> i32 {
+    hook::pull_headers(&context);
+    tcx(&context, egress::run::<true>(&context))
 }
 
 #[inline(always)]

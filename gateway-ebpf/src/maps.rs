@@ -97,6 +97,10 @@ pub static UDP_REPLIES4: Recent<ReplyKey4, Reply4> = LruHashMap::new();
 #[btf_map]
 pub static UDP_REPLIES6: Recent<ReplyKey6, Reply6> = LruHashMap::new();
 
+/// Devices of this node's own pods, by index: who comes in there gets its replies there.
+#[btf_map]
+pub static POD_DEVICES: HashMap<u32, u32, { limits::POD_DEVICES }, ON_DEMAND> = HashMap::new();
+
 /// Which client a pod's TCP packet to a port of the node's is for: only real handshakes enter.
 #[btf_map]
 pub static NAT4: Established<NatKey4, Nat4> = HashMap::new();

@@ -14,6 +14,7 @@ use gateway_common::{
 use crate::{
     family::Family,
     hook::settings,
+    maps::POD_DEVICES,
     packet::Packet,
     reply::{EXISTS, NOEXIST},
     visit::{Steer, Visit},
@@ -24,7 +25,9 @@ use crate::{
 /// this node keeps its address otherwise: replies to it come back here.
 #[inline(always)]
 pub fn is_needed<F: Family>(visit: &Visit<F>, backend: &Backend) -> bool {
-    if visit.device == 0 { backend.mode == mode::NAT } else { backend.device == visit.device }
+    // SAFETY: only asked whether it is there.
+    let is_from_pod = visit.device != 0 && unsafe { POD_DEVICES.get(&visit.device) }.is_some();
+    if is_from_pod { backend.device == visit.device } else { backend.mode == mode::NAT }
 }
 
 /// What a port is to its asker.

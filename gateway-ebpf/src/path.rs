@@ -93,7 +93,7 @@ fn arrive<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize) -> u32 {
         previous: slot.previous,
         now: settings.now,
         stale_after: settings.stale_after,
-        device: hook.pod_device(),
+        device: hook.device(),
     };
     if packet.protocol == ip::TCP && reply::is_settled(&visit) {
         return forward(hook, &packet, segment, Target::known(visit.current)) as u32;

@@ -56,7 +56,7 @@ pub struct Visit<F: Family> {
     pub now: u32,
     /// `Settings::stale_after`.
     pub stale_after: u32,
-    /// The pod device that it came in by; 0 for any other device.
+    /// Index of the device that it came in by, at tcx; 0 at XDP.
     pub device: u32,
 }
 

@@ -41,10 +41,7 @@ use std::{
     sync::Arc,
 };
 
-use gateway_common::{
-    abi::{backend::mode, settings::Settings},
-    limits::LISTENERS,
-};
+use gateway_common::{abi::settings::Settings, limits::LISTENERS};
 use gateway_model::{
     key::{EndpointKey, GatewayKey},
     plan::l4::L4Plan,
@@ -63,7 +60,7 @@ pub use stats::{EndpointTraffic, GatewayTraffic, RouteTraffic, Stats};
 pub use uninstall::{Removed, uninstall};
 
 use crate::proxy::mark::Mark;
-use attach::Links;
+use attach::{Links, devices::Devices};
 use desired::Desired;
 use load::{Pins, Programs};
 use maps::Maps;
@@ -112,6 +109,7 @@ pub struct Dataplane {
     ring_flags: u32,
     maps: Maps,
     links: Links,
+    devices: Devices,
     netlink: Netlink,
     watch: Watch,
     reach: ReachCache,
@@ -162,9 +160,7 @@ impl Dataplane {
             touched.add_all(&self.desired, &self.shadow);
         }
         self.marker.set_ids(self.desired.marks.clone());
-        if self.desired.backends.values().any(|backend| backend.mode == mode::NAT) {
-            self.give_out_ports()?;
-        }
+        self.follow_devices()?;
         let writer = Writer {
             maps: &self.maps,
             pins: &self.pins,

@@ -76,6 +76,7 @@ fn expected() -> Vec<(&'static str, usize, usize, usize)> {
         of("REPLY_EMBRYO6", reply6, limits::RECENT),
         of("UDP_REPLIES4", reply4, limits::RECENT),
         of("UDP_REPLIES6", reply6, limits::RECENT),
+        of("POD_DEVICES", (4, 4), limits::POD_DEVICES),
         of("NAT4", nat4, limits::ESTABLISHED),
         of("NAT6", nat6, limits::ESTABLISHED),
         of("NAT_EMBRYO4", nat4, limits::RECENT),

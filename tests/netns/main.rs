@@ -14,5 +14,6 @@ mod nat;
 mod node;
 mod paths;
 mod plan;
+mod pods;
 mod refuse;
 mod shares;

@@ -137,8 +137,9 @@ fn a_pod_behind_the_clients_own_uplink_is_served_through_it() {
     assert_nothing_invalid(&lab);
 }
 
+/// Nothing that conntrack could not follow.
 #[track_caller]
-fn assert_nothing_invalid(lab: &gateway_tests::Lab) {
+pub fn assert_nothing_invalid(lab: &gateway_tests::Lab) {
     let rules = lab.node.exec("nft list table inet strict").unwrap();
     assert!(rules.contains("counter packets 0 "), "conntrack found packets invalid: {rules}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_tests::{Lab, Netns, wait_until};
+use gateway_tests::{Lab, Netns, lab::Pod, wait_until};
 use weir::dataplane::{Applied, Dataplane, Options, Stats, Ticked};
 
 use crate::plan::Shop;
@@ -57,6 +57,12 @@ impl Node {
             assert_eq!(dataplane.dump().unwrap().differences, Vec::<String>::new());
             applied
         })
+    }
+
+    /// Says that these pods are the node's own.
+    pub fn own(&mut self, pods: &[Pod]) {
+        let addresses = pods.iter().flat_map(|pod| [pod.v4.into(), pod.v6.into()]).collect();
+        self.with(|dataplane| dataplane.set_node_pods(&addresses).unwrap());
     }
 
     /// One second of an agent's life.

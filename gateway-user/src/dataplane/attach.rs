@@ -3,6 +3,7 @@
 //! Links are pinned, so that they outlive the agent; a new agent updates the program behind each link, which
 //! misses no packet. A foreign XDP program is never replaced: the uplink then gets the tcx build, and says why.
 
+pub(super) mod devices;
 mod sockets;
 mod target;
 
@@ -275,6 +276,7 @@ fn forget_other_interfaces(pins: &Pins, interfaces: &[String]) -> Result<(), Err
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         [LOOKUP, CGROUP_IN, CGROUP_OUT].contains(&&*name)
             || sockets::is_pin(&name)
+            || devices::is_pin(&name)
             || interfaces.iter().any(|interface| {
                 ["xdp", "tcx-in", "tcx-out"].iter().any(|hook| pin_name(hook, interface) == name)
             })

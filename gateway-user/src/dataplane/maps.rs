@@ -41,6 +41,7 @@ pub(super) struct Maps {
     /// Values are descriptors on writing, ids on reading.
     pub(super) rings: Table<u32, u32>,
     pub(super) backends: Table<u32, Backend>,
+    pub(super) pod_devices: Table<u32, u32>,
     pub(super) names: Table<u32, RouteNames>,
     pub(super) flows4: FlowMaps<[u8; 4]>,
     pub(super) flows6: FlowMaps<[u8; 16]>,
@@ -73,6 +74,7 @@ impl Maps {
             frontends6: open(folder, "FRONTENDS6")?,
             rings: open(folder, "RINGS")?,
             backends: open(folder, "BACKENDS")?,
+            pod_devices: open(folder, "POD_DEVICES")?,
             names: open(folder, "ROUTE_NAMES")?,
             flows4: FlowMaps::open(folder, "4")?,
             flows6: FlowMaps::open(folder, "6")?,

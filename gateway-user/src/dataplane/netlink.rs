@@ -70,6 +70,13 @@ impl Netlink {
         }))
     }
 
+    /// Names of all interfaces by index.
+    pub(super) fn interface_names(&mut self) -> io::Result<BTreeMap<u32, String>> {
+        let message = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let answers = self.request(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        Ok(answers.into_iter().filter_map(interface_name).collect())
+    }
+
     /// Devices stacked on others (VLAN on its parent, a member of a bond or bridge on its master): what each
     /// one's packets also pass.
     pub(super) fn vlan_parents(&mut self) -> io::Result<BTreeMap<u32, u32>> {
@@ -301,6 +308,15 @@ fn is_link_local(address: IpAddr) -> bool {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
     }
+}
+
+fn interface_name(answer: RouteNetlinkMessage) -> Option<(u32, String)> {
+    let RouteNetlinkMessage::NewLink(link) = answer else { return None };
+    let index = link.header.index;
+    link.attributes.into_iter().find_map(|attribute| {
+        let LinkAttribute::IfName(name) = attribute else { return None };
+        Some((index, name))
+    })
 }
 
 fn vlan_parent(answer: RouteNetlinkMessage) -> Option<(u32, u32)> {

@@ -2,7 +2,15 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Dataplane, error::Error, reach::Reach};
+use gateway_common::abi::backend::mode;
+
+use super::{
+    Dataplane,
+    attach::devices::{Role, Wanted},
+    error::Error,
+    reach::Reach,
+    shadow::backend_address,
+};
 
 impl Dataplane {
     /// How an endpoint is reached from here.
@@ -39,6 +47,46 @@ impl Dataplane {
         Ok(())
     }
 
+    /// Addresses of this node's own pods, those with the node's network left out. Devices that routes to them use get
+    /// our programs, and an endpoint is local if it is among them. To be said before the first plan is applied.
+    ///
+    /// # Errors
+    /// Where the kernel's routing or a map does not answer.
+    pub fn set_node_pods(&mut self, pods: &BTreeSet<IpAddr>) -> Result<(), Error> {
+        let old = self.reach.pods();
+        if !self.reach.set_pods(pods) {
+            return Ok(());
+        }
+        let has_moved = |address: IpAddr| old.contains(&address) != pods.contains(&address);
+        let mut known = self.desired.backends.values().filter_map(backend_address);
+        // The next plan compares everything; should none come, the next tick does.
+        if known.any(|address| has_moved(address.ip())) {
+            self.is_desired_in_force = false;
+            self.network_changed = true;
+        }
+        self.follow_devices()
+    }
+
+    /// Puts our programs on the devices of this node's pods, and on those through which others are reached.
+    pub(super) fn follow_devices(&mut self) -> Result<(), Error> {
+        let mut wanted = Wanted::new();
+        for backend in self.desired.backends.values().filter(|backend| backend.mode == mode::NAT) {
+            wanted.insert(backend.device, Role::Nodes);
+        }
+        let has_nat = !wanted.is_empty();
+        wanted.retain(|device, _| self.reach.is_inner(*device));
+        for address in self.reach.pods() {
+            let way = self.reach.get(&mut self.netlink, address)?;
+            if self.reach.is_inner(way.device) {
+                wanted.insert(way.device, Role::Pods);
+            }
+        }
+        if has_nat || !wanted.is_empty() {
+            self.give_out_ports()?;
+        }
+        self.devices.follow(&self.pins, &self.programs, &self.maps, &mut self.netlink, &wanted)
+    }
+
     /// Follows interfaces and routes; true where anything changed.
     pub(super) fn follow_network(&mut self, now: u32) -> Result<bool, Error> {
         let failed = Error::routing("watch interfaces and routes");
@@ -53,8 +101,9 @@ impl Dataplane {
         if changed {
             self.reach.renew(&mut self.netlink, self.links.indices().collect())?;
             self.is_desired_in_force = false;
-            if let Some(plan) = self.plan.clone() {
-                self.apply(&plan)?;
+            match self.plan.clone() {
+                Some(plan) => drop(self.apply(&plan)?),
+                None => self.follow_devices()?,
             }
         }
         self.network_changed = false;

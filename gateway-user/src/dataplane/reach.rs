@@ -75,6 +75,31 @@ impl ReachCache {
         Ok(way)
     }
 
+    /// This node's pods are these; true where that changes where an address is. Only those that came or went are
+    /// asked for again.
+    pub(super) fn set_pods(&mut self, pods: &BTreeSet<IpAddr>) -> bool {
+        match self.pods.replace(pods.clone()) {
+            Some(old) if old == *pods => return false,
+            Some(old) => {
+                for address in old.symmetric_difference(pods) {
+                    self.known.remove(address);
+                }
+            }
+            None => self.known.clear(),
+        }
+        true
+    }
+
+    /// This node's pods, as far as they are known.
+    pub(super) fn pods(&self) -> BTreeSet<IpAddr> {
+        self.pods.clone().unwrap_or_default()
+    }
+
+    /// Whether a device is neither an uplink nor the node itself.
+    pub(super) fn is_inner(&self, device: u32) -> bool {
+        device != 0 && device != LOOPBACK && !self.is_uplink(device)
+    }
+
     fn is_local(&self, address: IpAddr, device: u32) -> bool {
         match &self.pods {
             Some(pods) => device == LOOPBACK || pods.contains(&address),

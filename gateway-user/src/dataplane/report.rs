@@ -89,6 +89,7 @@ mod tests {
                 "weir_getpeername4",
                 "weir_getpeername6",
                 "weir_ingress",
+                "weir_pod_out",
                 "weir_recvmsg4",
                 "weir_recvmsg6",
                 "weir_sendmsg4",

@@ -4,7 +4,7 @@ use gateway_common::abi::settings::Settings;
 
 use super::{
     Dataplane, Options,
-    attach::Links,
+    attach::{Links, devices::Devices},
     desired::Desired,
     error::Error,
     host,
@@ -86,6 +86,7 @@ impl Loaded {
             ring_flags,
             maps,
             links,
+            devices: Devices::default(),
             netlink,
             watch,
             reach,
