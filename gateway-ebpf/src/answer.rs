@@ -133,6 +133,23 @@ pub fn replace_skb<A: Answer>(hook: &TcContext, l3: usize, answer: &A) -> Result
     finish_skb(hook, l3, answer)
 }
 
+/// See [`Hook::is_checksum_left`]; `at` is the checksum's offset. No helper tells, but none cuts a packet inside a
+/// checksum that is yet to be completed.
+#[inline(always)]
+pub fn is_checksum_left(hook: &TcContext, at: usize) -> Result<bool, Failed> {
+    let checksum = hook.at(at, 2).ok_or(Failed)?.half::<0>();
+    let skb = hook.as_ptr().cast();
+    // SAFETY: the context is the program's own, and what is stored outlives the calls.
+    unsafe {
+        if bpf_skb_change_tail(skb, (at + 1) as u32, 0) != 0 {
+            return Ok(true);
+        }
+        let failed = bpf_skb_change_tail(skb, (at + 2) as u32, 0)
+            | bpf_skb_store_bytes(skb, at as u32, (&raw const checksum).cast(), 2, 0);
+        if failed == 0 { Ok(false) } else { Err(Failed) }
+    }
+}
+
 /// `BPF_ADJ_ROOM_MAC`: between the Ethernet and the IP header.
 const ROOM_AFTER_MAC: u32 = 1;
 

@@ -5,7 +5,11 @@ use aya_ebpf::{
     helpers::generated::{bpf_skb_pull_data, bpf_xdp_get_buff_len},
     programs::{TcContext, XdpContext},
 };
-use gateway_common::{abi::settings::Settings, packet::icmp, verdict::Verdict};
+use gateway_common::{
+    abi::settings::Settings,
+    packet::{icmp, ip, tcp, udp},
+    verdict::Verdict,
+};
 
 use crate::{
     answer::{self, Answer},
@@ -55,6 +59,10 @@ pub trait Hook {
     fn replace<A: Answer>(&self, l3: usize, answer: &A) -> Result<(), Failed>;
     /// Makes the packet its own answer: `answer`, then the first `quote` bytes of it, MAC addresses swap.
     fn quote<A: Answer>(&self, l3: usize, quote: usize, answer: &A) -> Result<(), Failed>;
+
+    /// Whether the packet's own checksum is left to the device that it leaves by, which then completes whatever stands
+    /// in its place. Cuts off what follows the checksum: for packets that are about to be replaced.
+    fn is_checksum_left<F: Family>(&self, packet: &Packet<F>) -> Result<bool, Failed>;
 
     /// Turns the packet into the answer that a refusal asks for; returns what became of it.
     fn refuse(&self, why: Verdict) -> Verdict;
@@ -125,6 +133,11 @@ impl Hook for XdpContext {
     }
 
     #[inline(always)]
+    fn is_checksum_left<F: Family>(&self, _: &Packet<F>) -> Result<bool, Failed> {
+        Ok(false)
+    }
+
+    #[inline(always)]
     fn refuse(&self, why: Verdict) -> Verdict {
         Verdict::from_number(refuse::refuse_xdp(self.ctx, u32::from(why as u8)) as u8)
     }
@@ -182,6 +195,12 @@ impl Hook for TcContext {
     #[inline(always)]
     fn quote<A: Answer>(&self, l3: usize, quote: usize, answer: &A) -> Result<(), Failed> {
         answer::quote_skb(self, l3, quote, answer)
+    }
+
+    #[inline(always)]
+    fn is_checksum_left<F: Family>(&self, packet: &Packet<F>) -> Result<bool, Failed> {
+        let offset = if packet.protocol == ip::TCP { tcp::CHECKSUM } else { udp::CHECKSUM };
+        answer::is_checksum_left(self, packet.l4 + offset)
     }
 
     #[inline(always)]

@@ -118,11 +118,17 @@ fn reset<H: Hook, F: Family>(hook: &H, packet: &Packet<F>, segment: Segment) -> 
     let ports = u32::from(packet.destination_port) | (u32::from(packet.source_port) << 16);
     let state = u32::from_ne_bytes([OFFSET_IN_WORDS << 4, flags, 0, 0]);
     let (source, destination) = (packet.destination, packet.source);
-    let sum = pseudo_header::<F>(source, destination, ip::TCP, tcp::HEADER as u16);
-    let sum = sum.word(ports).word(sequence.to_be()).word(acknowledged.to_be()).word(state);
+    let pseudo = pseudo_header::<F>(source, destination, ip::TCP, tcp::HEADER as u16);
+    let sum = pseudo.word(ports).word(sequence.to_be()).word(acknowledged.to_be()).word(state);
+    // Who completes a checksum adds the segment to the sum of the pseudo header, from where the TCP header was.
+    let is_left = hook.is_checksum_left(packet)?;
+    if is_left && packet.l4 - packet.l3 != F::HEADER {
+        return Err(Failed);
+    }
+    let checksum = if is_left { pseudo.folded() } else { sum.checksum() };
     let answer = Reset::<F> {
         ip: F::ip_header(source, destination, ip::TCP, tcp::HEADER as u16),
-        tcp: [ports, sequence.to_be(), acknowledged.to_be(), state, u32::from(sum.checksum())],
+        tcp: [ports, sequence.to_be(), acknowledged.to_be(), state, u32::from(checksum)],
     };
     hook.replace(packet.l3, &answer)
 }

@@ -1,6 +1,10 @@
 //! Pods of the node as clients: what their packets meet on their own devices.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
 
 use gateway_model::key::Protocol;
 use gateway_tests::{
@@ -110,6 +114,30 @@ fn a_pod_reaches_its_neighbour_on_a_bridge_and_itself() {
         let tally = connect_many(&lab.pods[0].netns, to, 100, 8);
         assert_eq!((tally.answered(), tally.failures), (100, Vec::new()), "{to}");
         assert_eq!(tally.pods.len(), 2);
+    }
+}
+
+#[test]
+fn a_pod_is_refused_at_once_also_where_its_checksums_are_left_to_a_device() {
+    let lab = LabPlan::new("podrst").pods(1).build().unwrap();
+    let pod = &lab.pods[0];
+    // The refusal leaves by this device, which completes no checksum: the kernel does, in software.
+    lab.node.exec(&format!("ethtool -K {} tx off", pod.name)).unwrap();
+    let mut node = Node::open(&lab);
+    node.own(&lab.pods);
+    node.apply(&shop(&lab, Protocol::Tcp).route("1.0.3", 100, &lab.pods).not_ready(pod));
+    for to in ways(&lab) {
+        let began = Instant::now();
+        let connect = || TcpStream::connect_timeout(&to, Duration::from_secs(5));
+        let error = pod.netns.run(connect).expect_err("nobody serves");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{to}: {error}");
+        assert!(began.elapsed() < Duration::from_secs(1), "at once");
+    }
+    node.apply(&shop(&lab, Protocol::Udp).route("1.0.3", 100, &lab.pods).not_ready(pod));
+    for to in ways(&lab) {
+        let socket = udp_socket(&pod.netns, to).unwrap();
+        let error = ask_udp(&socket, "anyone").expect_err("nobody serves");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{to}: {error}");
     }
 }
 
