@@ -31,7 +31,6 @@ pub fn unreachable<H: Hook, F: Family>(hook: &H, packet: &Packet<F>) -> Result<(
     if quote > icmp::MAX_QUOTE {
         return Err(Failed);
     }
-    let is_left = hook.is_checksum_left(packet)?;
     let (source, destination) = (packet.destination, packet.source);
     let [kind, code] = F::PORT_UNREACHABLE;
     let length = (icmp::HEADER + quote) as u16;
@@ -48,7 +47,7 @@ pub fn unreachable<H: Hook, F: Family>(hook: &H, packet: &Packet<F>) -> Result<(
         sum = sum.word(hook.at(packet.l3 + word * 4, 4).ok_or(Failed)?.word::<0>());
         word += 1;
     }
-    if is_left {
+    if hook.is_checksum_left(packet)? {
         // It will be completed in the quote, over what is left of the packet there.
         let header = hook.at(packet.l4, udp::HEADER).ok_or(Failed)?;
         let completed = match Sum::default().word(header.word::<0>()).word(header.word::<4>()).checksum() {
