@@ -281,21 +281,22 @@ pub fn weir() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| match env::var_os("WEIR_BIN") {
         Some(path) => Ok(PathBuf::from(path)),
-        None => build().map_err(|error| format!("{error:#}")),
+        None => build("gateway-user", "weir").map_err(|error| format!("{error:#}")),
     });
     built.as_deref().map_err(|error| anyhow::anyhow!("building weir: {error}"))
 }
 
-fn build() -> Result<PathBuf> {
+/// Builds a binary of the workspace; where it is.
+pub(crate) fn build(package: &str, name: &str) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let messages = run(Command::new(cargo).current_dir(root).args([
         "build",
         "--quiet",
         "--package",
-        "gateway-user",
+        package,
         "--bin",
-        "weir",
+        name,
         "--message-format",
         "json",
     ]))?;

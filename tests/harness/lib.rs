@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod capture;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod lab;
 pub mod name;
@@ -24,6 +25,7 @@ pub mod workload;
 
 pub use agent::Agent;
 pub use capture::Capture;
+pub use cluster::Cluster;
 pub use lab::{Lab, LabPlan};
 pub use name::Name;
 pub use netns::Netns;

@@ -29,11 +29,19 @@ impl Netns {
     /// Makes the namespace `name`, with the loopback device up.
     pub(crate) fn create(name: &str) -> Result<Self> {
         run(Command::new("ip").args(["netns", "add", name]))?;
-        let path = format!("/run/netns/{name}");
-        let file = File::open(&path).with_context(|| format!("opening {path}"))?;
-        let netns = Self { name: name.into(), file: Arc::new(file) };
+        let netns = Self::existing(name)?;
         netns.ip("link set lo up")?;
         Ok(netns)
+    }
+
+    /// The namespace `name`, which somebody else has made.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn existing(name: &str) -> Result<Self> {
+        let path = format!("/run/netns/{name}");
+        let file = File::open(&path).with_context(|| format!("opening {path}"))?;
+        Ok(Self { name: name.into(), file: Arc::new(file) })
     }
 
     /// Its name, as `ip netns` lists it.

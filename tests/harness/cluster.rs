@@ -1,0 +1,229 @@
+//! A real cluster, as `cargo xtask cluster` makes it: its nodes, the client outside it, kubectl, Weir on it, and
+//! failures on purpose.
+
+pub mod app;
+pub mod kubectl;
+pub mod load;
+mod xtask;
+
+use std::{net::IpAddr, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{
+    agent::weir,
+    netns::{Netns, run},
+    wait::came_true,
+};
+
+pub use app::App;
+pub use kubectl::Kubectl;
+pub use load::{Load, Tally};
+
+/// Weir's own namespace.
+pub const SYSTEM: &str = "weir-system";
+/// What takes as long as the cluster takes: pods to start on a busy machine, programs to be verified.
+pub const PATIENCE: Duration = Duration::from_mins(3);
+
+/// A cluster that is up.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    name: String,
+    description: Value,
+    kubectl: Kubectl,
+}
+
+/// A node of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its addresses, IPv4 first.
+    pub addresses: Vec<IpAddr>,
+    /// A process in its namespaces; none while it is down.
+    pub pid: Option<u64>,
+    /// Its network namespace.
+    pub netns: String,
+}
+
+impl Cluster {
+    /// The cluster called `name`, which is up.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn open(name: &str) -> Result<Self> {
+        let said = xtask::run(&["cluster", "--name", name, "status", "--output", "json"])?;
+        let description: Value = serde_json::from_str(&said).context("`cluster status` says no JSON")?;
+        let path = |field: &str| {
+            description[field].as_str().map(PathBuf::from).with_context(|| format!("no {field}"))
+        };
+        let kubectl = Kubectl::new(path("kubectl")?, path("kubeconfig")?);
+        Ok(Self { name: name.to_owned(), kubectl, description })
+    }
+
+    /// Ends it and removes everything of it.
+    ///
+    /// # Errors
+    /// Where something is left.
+    pub fn down(name: &str) -> Result<()> {
+        xtask::run(&["cluster", "--name", name, "down"]).map(drop)
+    }
+
+    /// kubectl, as its administrator.
+    pub fn kubectl(&self) -> &Kubectl {
+        &self.kubectl
+    }
+
+    /// Its nodes, as they are now.
+    ///
+    /// # Errors
+    /// Where the description lacks something.
+    pub fn nodes(&self) -> Result<Vec<Node>> {
+        let nodes = self.description["nodes"].as_array().context("a cluster without nodes")?;
+        nodes.iter().map(|node| Node::read(node).with_context(|| format!("node {node}"))).collect()
+    }
+
+    /// The namespace of a client outside the cluster, on the nodes' link.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn client(&self) -> Result<Netns> {
+        Netns::existing(self.description["client_namespace"].as_str().context("no client")?)
+    }
+
+    /// Addresses of that client, IPv4 first.
+    pub fn client_addresses(&self) -> Vec<IpAddr> {
+        addresses(&self.description["client_addresses"])
+    }
+
+    /// Installs Weir as deploy/overlays/testbed says, and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// With what is not ready, and the end of its log.
+    pub fn install(&self) -> Result<()> {
+        let overlay = xtask::root()?.join("deploy/overlays/testbed");
+        self.kubectl.run(&[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-k",
+            &overlay.display().to_string(),
+        ])?;
+        for what in ["daemonset/weir-agent", "deployment/weir-controller"] {
+            self.rolled_out(SYSTEM, what)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all pods of `what`, as in `deployment/foo`, are the newest and ready.
+    ///
+    /// # Errors
+    /// With its pods and the end of their logs.
+    pub fn rolled_out(&self, namespace: &str, what: &str) -> Result<()> {
+        let limit = format!("{}s", PATIENCE.as_secs());
+        let done = self.kubectl.run(&["-n", namespace, "rollout", "status", what, "--timeout", &limit]);
+        done.map(drop).with_context(|| {
+            let look =
+                |arguments: &[&str]| self.kubectl.run(arguments).unwrap_or_else(|error| format!("{error:#}"));
+            let pods = look(&["-n", namespace, "get", "pods", "-o", "wide"]);
+            let log = look(&["-n", namespace, "logs", what, "--tail", "20"]);
+            format!("{what} in {namespace} is not ready\n{pods}\n{log}")
+        })
+    }
+
+    /// Runs `weir` against the cluster, from outside; its standard output.
+    ///
+    /// # Errors
+    /// Where it fails, with what it says.
+    pub fn weir(&self, arguments: &[&str]) -> Result<String> {
+        run(self.weir_command()?.args(arguments))
+    }
+
+    /// `weir` that asks this cluster.
+    ///
+    /// # Errors
+    /// Where there is no binary.
+    pub fn weir_command(&self) -> Result<Command> {
+        let mut command = Command::new(weir()?);
+        command.env("KUBECONFIG", self.kubectl.kubeconfig()).env_remove("WEIR_ADMIN").env_remove("WEIR_LOG");
+        Ok(command)
+    }
+
+    /// A node's power fails, and it boots again, with the same name and addresses.
+    ///
+    /// # Errors
+    /// Where it does not come back.
+    pub fn reboot(&mut self, node: &str) -> Result<()> {
+        xtask::run(&["cluster", "--name", &self.name, "node", "reboot", node])?;
+        *self = Self::open(&self.name)?;
+        Ok(())
+    }
+
+    /// Ends the API server.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn stop_api(&self) -> Result<()> {
+        xtask::run(&["cluster", "--name", &self.name, "apiserver", "stop"]).map(drop)
+    }
+
+    /// Starts it again, and waits until it answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn start_api(&self) -> Result<()> {
+        xtask::run(&["cluster", "--name", &self.name, "apiserver", "start"]).map(drop)
+    }
+
+    /// Waits until `promise` holds of the object `what` (as in `wgw/foo`), and gives it.
+    ///
+    /// # Errors
+    /// Past the deadline, with the object as it is.
+    pub fn wait_for(
+        &self,
+        namespace: &str,
+        what: &str,
+        said: &str,
+        deadline: Duration,
+        promise: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let mut last = Ok(Value::Null);
+        let holds = came_true(deadline, || {
+            last = self.kubectl.json(&["-n", namespace, "get", what]);
+            last.as_ref().is_ok_and(&promise)
+        });
+        let last = last.with_context(|| format!("{what} in {namespace}"));
+        ensure!(holds, "after {deadline:?} {what} in {namespace} is still not {said}: {:#}", last?);
+        last
+    }
+}
+
+impl Node {
+    fn read(node: &Value) -> Result<Self> {
+        let text =
+            |field: &str| node[field].as_str().map(str::to_owned).with_context(|| format!("no {field}"));
+        Ok(Self {
+            name: text("name")?,
+            addresses: addresses(&node["addresses"]),
+            pid: node["pid"].as_u64(),
+            netns: text("netns")?,
+        })
+    }
+
+    /// A command on the node itself, as an operator who is logged in there runs it.
+    ///
+    /// # Errors
+    /// Where the node is down.
+    pub fn command(&self, program: &str) -> Result<Command> {
+        let pid = self.pid.with_context(|| format!("{} is down", self.name))?.to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &pid, "--mount", "--net", "--uts", "--", program]);
+        Ok(command)
+    }
+}
+
+fn addresses(list: &Value) -> Vec<IpAddr> {
+    let texts = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.filter_map(|text| text.parse().ok()).collect()
+}
