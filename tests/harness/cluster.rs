@@ -97,6 +97,22 @@ impl Cluster {
         addresses(&self.description["client_addresses"])
     }
 
+    /// Addresses, as a range of IPv4, that the client takes to be on its link: for load balancers.
+    ///
+    /// # Errors
+    /// Where the cluster has none.
+    pub fn pool4(&self) -> Result<String> {
+        self.description["pool4"].as_str().map(str::to_owned).context("no pool4")
+    }
+
+    /// The same for IPv6.
+    ///
+    /// # Errors
+    /// Where the cluster has none.
+    pub fn pool6(&self) -> Result<String> {
+        self.description["pool6"].as_str().map(str::to_owned).context("no pool6")
+    }
+
     /// Installs Weir as deploy/overlays/testbed says, and waits until all of it is ready.
     ///
     /// # Errors

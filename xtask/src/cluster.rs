@@ -4,6 +4,7 @@
 mod cgroup;
 mod control;
 mod daemon;
+pub mod demo;
 mod description;
 mod dns;
 mod identity;
@@ -72,6 +73,8 @@ enum What {
         #[arg(required = true)]
         tars: Vec<PathBuf>,
     },
+    /// Show a canary of real traffic moving from one version to the next, on a cluster of its own
+    Demo(demo::Args),
     /// Have a node fail and come back
     Node {
         /// What becomes of it
@@ -112,6 +115,10 @@ pub fn command_line(args: &Args) -> Result<()> {
             images::check(tars)?;
             let (plan, _) = existing(&args.name)?;
             tars.iter().try_for_each(|tar| images::load(&plan, tar))
+        }
+        What::Demo(demo) => {
+            need_root("a cluster")?;
+            demo::command_line(&args.name, demo)
         }
         What::Node { what, node } => {
             need_root("a cluster")?;

@@ -59,10 +59,10 @@ impl Kubectl {
     /// As [`Kubectl::json`].
     pub fn list(&self, arguments: &[&str]) -> Result<Vec<Value>> {
         let mut list = self.json(arguments)?;
-        match list["items"].take() {
-            Value::Array(items) => Ok(items),
-            other => anyhow::bail!("kubectl {arguments:?} gives no list: {other}"),
-        }
+        let Value::Array(items) = list["items"].take() else {
+            anyhow::bail!("kubectl {arguments:?} gives no list: {list}")
+        };
+        Ok(items)
     }
 
     /// Applies objects, server-side.
