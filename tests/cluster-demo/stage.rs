@@ -19,6 +19,10 @@ pub const NEW: &str = "2.0.1";
 pub const GATEWAY: &str = "foo-ingress";
 /// The host name that it serves on the shared port.
 pub const HOST: &str = "foo.bar.com";
+/// Addresses, and so endpoints, of a pod: one of each family.
+const ADDRESSES: u64 = 2;
+/// What changes is in force on every node within milliseconds; pods take longer, and a busy machine too.
+const SOON: Duration = Duration::from_mins(1);
 /// It, as a user writes it.
 pub const ARTIFACT: &str = include_str!("../../deploy/examples/foo-ingress.yaml");
 
@@ -47,6 +51,8 @@ impl Stage {
             "metadata": { "name": "demo" },
             "spec": { "addresses": [cluster.pool4()?, cluster.pool6()?] },
         });
+        // Of an earlier story.
+        cluster.kubectl().run(&["delete", "namespace", NAMESPACE, "--ignore-not-found"])?;
         cluster.kubectl().apply(&[app::namespace(NAMESPACE), pool])?;
         Ok(Self { cluster })
     }
@@ -83,15 +89,16 @@ impl Stage {
     /// Waits until `promise` holds of the gateway's routes, and every node has them.
     pub fn wait_for_routes(&self, said: &str, promise: impl Fn(&[Route]) -> bool) -> Result<()> {
         let holds = |gateway: &Value| promise(&routes(gateway)) && is_everywhere(gateway);
-        self.cluster.wait_for(NAMESPACE, &format!("wgw/{GATEWAY}"), said, PATIENCE, holds).map(drop)
+        self.cluster.wait_for(NAMESPACE, &format!("wgw/{GATEWAY}"), said, SOON, holds).map(drop)
     }
 
-    /// Waits until the route of a version has this weight and so many endpoints that are ready.
-    pub fn wait_for_route(&self, version: &str, weight: &str, endpoints: u64) -> Result<()> {
-        let wanted = route(version);
-        self.wait_for_routes(&format!("{wanted} at {weight} with {endpoints} endpoints"), |routes| {
+    /// Waits until the route of a version has this weight and so many pods, all of them ready.
+    pub fn wait_for_route(&self, version: &str, weight: &str, pods: u64) -> Result<()> {
+        let (wanted, endpoints) = (route(version), pods * ADDRESSES);
+        self.wait_for_routes(&format!("{wanted} at {weight} with {pods} pods"), |routes| {
             let of = |route: &Route| {
-                route.name == wanted && route.weight == weight && route.endpoints == endpoints
+                let counts = [route.endpoints, route.total];
+                route.name == wanted && route.weight == weight && counts == [endpoints; 2]
             };
             routes.iter().any(of)
         })
