@@ -190,10 +190,17 @@ impl Control {
         let plan = self.desired.plan().l4.clone();
         let addresses = self.addresses_to_route();
         let routes = (self.local_routes.as_ref() != Some(&addresses)).then(|| addresses.clone());
+        let pods = match &self.desired.declared {
+            Declared::Cluster(cluster) => Some(cluster.node_pods.clone()),
+            Declared::Files(_) => None,
+        };
         let applied = self
             .call(move |dataplane| {
                 if let Some(addresses) = routes {
                     dataplane.ensure_local_routes(&addresses)?;
+                }
+                if let Some(pods) = pods {
+                    dataplane.set_node_pods(&pods)?;
                 }
                 dataplane.apply(&plan)
             })
