@@ -124,6 +124,19 @@ impl Planner {
         &self.plan
     }
 
+    /// Whether anything has changed since the last update.
+    pub fn has_news(&self) -> bool {
+        let News { gateways, frontends, workloads, .. } = &self.news;
+        let News { declared, claims, addresses, order, findings, kept, .. } = &self.news;
+        *declared
+            || *claims
+            || *addresses
+            || *order
+            || *findings
+            || *kept
+            || !(gateways.is_empty() && frontends.is_empty() && workloads.is_empty())
+    }
+
     /// Works out what the changes since the last update touch, and what time does; `now` in seconds since 1970.
     pub fn update(&mut self, now: u64) -> Update {
         self.remember(now);

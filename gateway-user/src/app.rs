@@ -6,11 +6,11 @@
 pub(crate) mod answer;
 mod cluster;
 mod control;
+pub mod controller;
 mod declared;
 mod desired;
 mod health_ports;
 mod kernel;
-mod lead;
 mod life;
 mod logging;
 mod mark;
@@ -24,7 +24,6 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-pub use lead::lead;
 
 use crate::{config::Config, dataplane};
 

@@ -19,7 +19,7 @@ use clap::Parser as _;
 use self::args::{Cli, Command};
 use crate::{
     app, causes,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, ControllerConfig},
 };
 
 const FAILED: u8 = 1;
@@ -49,7 +49,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let print = args.serving.print_config;
             run(Config::try_from(*args)?, print)
         }
-        Command::Controller(args) => app::lead(*args).map(|()| ExitCode::SUCCESS),
+        Command::Controller(args) => {
+            let print = args.print_config;
+            run_controller(ControllerConfig::try_from(*args)?, print)
+        }
         Command::Uninstall { pin_dir } => {
             output::print(&app::uninstall(&pin_dir)?)?;
             Ok(ExitCode::SUCCESS)
@@ -73,4 +76,12 @@ fn run(config: Config, print: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     app::run(config).map(|()| ExitCode::SUCCESS)
+}
+
+fn run_controller(config: ControllerConfig, print: bool) -> anyhow::Result<ExitCode> {
+    if print {
+        output::print(&output::yaml(&serde_json::to_value(&config)?)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    app::controller::run(config).map(|()| ExitCode::SUCCESS)
 }

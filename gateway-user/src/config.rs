@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::{
     admin::address::AdminAddress,
-    cli::args::{AgentArgs, LogFormat, RunArgs, ServingArgs},
+    cli::args::{AgentArgs, ControllerArgs, LogFormat, RunArgs, ServingArgs},
+    control::controller::Options,
 };
 
 /// What the arguments resolve to: checked, without duplicates, paths absolute.
@@ -66,6 +67,19 @@ pub struct ClusterConfig {
     pub own_admin: Option<AdminAddress>,
     /// The folder that does not outlive the machine.
     pub run_dir: PathBuf,
+}
+
+/// What the arguments of a controller resolve to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ControllerConfig {
+    /// What it is told.
+    pub options: Options,
+    /// Where metrics and health are served.
+    pub metrics: SocketAddr,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
 }
 
 /// Where the agent in the pod with this uid answers probes.
@@ -151,6 +165,29 @@ impl TryFrom<AgentArgs> for Config {
             cluster: Some(cluster),
             interfaces: interfaces(args.interface)?,
             ..serving(args.serving, args.metrics)?
+        })
+    }
+}
+
+impl TryFrom<ControllerArgs> for ControllerConfig {
+    type Error = ConfigError;
+
+    fn try_from(args: ControllerArgs) -> Result<Self, ConfigError> {
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&args.log) {
+            return Err(ConfigError::Log(args.log, error.to_string()));
+        }
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let own_identity = || format!("{}-{}", host(), std::process::id());
+        Ok(Self {
+            options: Options {
+                namespace: namespace(args.system_namespace)?,
+                lease: args.lease_name,
+                identity: args.identity.filter(|given| !given.is_empty()).unwrap_or_else(own_identity),
+                route_ttl: args.route_ttl,
+            },
+            metrics: args.metrics,
+            log_format: args.log_format,
+            log: args.log,
         })
     }
 }

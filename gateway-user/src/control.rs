@@ -2,7 +2,5 @@
 
 pub mod agent;
 pub mod controller;
-pub mod lease;
 pub mod resource;
-pub mod table;
 pub mod translate;

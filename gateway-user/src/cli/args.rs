@@ -32,7 +32,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Run the agent of a Kubernetes node: follow the cluster, serve until told to stop
     Agent(Box<AgentArgs>),
-    /// Run the controller in a Kubernetes cluster: of several one leads
+    /// Run the controller of a Kubernetes cluster: of several one leads, and gives versions their routes
     Controller(Box<ControllerArgs>),
     /// Ask the cluster, or a running agent.
     #[command(flatten)]
@@ -253,6 +253,35 @@ pub struct AgentArgs {
     pub serving: ServingArgs,
 }
 
+/// Arguments of `weir controller`.
+#[derive(Args, Debug)]
+pub struct ControllerArgs {
+    /// Weir's own namespace, where the lease and the shared Service are
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = SYSTEM_NAMESPACE)]
+    pub system_namespace: String,
+    /// Name of the lease that the leader holds
+    #[arg(long, value_name = "NAME", default_value = "weir-controller")]
+    pub lease_name: String,
+    /// What tells this controller from others [default: the host's name and the process id]
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub identity: Option<String>,
+    /// For how long a route keeps its settings once no workload of it exists
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
+    pub route_ttl: Duration,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9192", value_parser = parse_socket)]
+    pub metrics: SocketAddr,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or directives such as `weir=debug`
+    #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// Print the configuration that results from the arguments, and exit
+    #[arg(long)]
+    pub print_config: bool,
+}
+
 /// What every agent has.
 #[derive(Args, Debug)]
 pub struct ServingArgs {
@@ -287,32 +316,6 @@ pub struct ServingArgs {
     /// Print the configuration that results from the arguments, and exit
     #[arg(long)]
     pub print_config: bool,
-}
-
-/// Arguments of `weir controller`.
-#[derive(Args, Debug)]
-pub struct ControllerArgs {
-    /// Weir's own namespace, in which the lease is
-    #[arg(short, long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "weir-system")]
-    pub namespace: String,
-    /// Name of the lease by which one of several controllers leads
-    #[arg(long, value_name = "NAME", default_value = "weir-controller")]
-    pub lease: String,
-    /// What tells this controller from others [default: the host's name and the process id]
-    #[arg(long, env = "POD_NAME", value_name = "NAME")]
-    pub identity: Option<String>,
-    /// For how long a route without workload keeps its settings
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
-    pub route_ttl: Duration,
-    /// Where metrics and health are served
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9192", value_parser = parse_socket)]
-    pub metrics: SocketAddr,
-    /// How the log is written
-    #[arg(long, value_enum, default_value_t)]
-    pub log_format: LogFormat,
-    /// What is logged: a level, or directives such as `weir=debug`
-    #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
 }
 
 pub(super) const SYSTEM_NAMESPACE: &str = "weir-system";

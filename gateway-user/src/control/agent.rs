@@ -11,7 +11,7 @@ mod in_force;
 pub mod kept;
 pub mod moment;
 mod services;
-mod store;
+pub(super) mod store;
 mod translate;
 pub mod view;
 pub mod watch;

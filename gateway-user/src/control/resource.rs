@@ -1,7 +1,9 @@
 //! The custom resources: `WeirGateway`, `WeirNode`, `WeirAddressPool`. Their definitions in deploy/crd are generated
 //! from these types.
 
+#[expect(clippy::duplicated_attributes, reason = "each column says its type")]
 mod gateway;
+#[expect(clippy::duplicated_attributes, reason = "each column says its type")]
 mod node;
 mod pool;
 

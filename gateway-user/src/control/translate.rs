@@ -3,12 +3,17 @@
 mod gateway;
 mod owner;
 mod pod;
+mod seen;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 pub use gateway::{GatewayFacts, Spec, gateway};
-pub use owner::{Owner, owner};
+pub use owner::{Owner, OwnerFacts, owner};
 pub use pod::{PodFacts, pod};
+pub use seen::{
+    AgentSeen, NodeSeen, PoolSeen, SHARED_SERVICE, ServiceSeen, SliceSeen, agent, load_balancer_addresses, node,
+    pool, service, slice, slice_content,
+};
 
 /// When an object was made, seconds since 1970; 0 where it does not say.
 pub(crate) fn created(metadata: &ObjectMeta) -> u64 {

@@ -24,7 +24,7 @@ pub enum Event<T> {
 
 /// The objects of one kind.
 #[derive(Debug)]
-pub(super) struct Store<T> {
+pub(in crate::control) struct Store<T> {
     items: HashMap<Key, Arc<T>>,
     /// Those that came since a list began.
     listing: Option<HashSet<Key>>,
@@ -35,7 +35,7 @@ pub(super) struct Store<T> {
 }
 
 /// An object as it is from now on, or that it is gone.
-pub(super) type Fresh<T> = (Key, Option<T>);
+pub(in crate::control) type Fresh<T> = (Key, Option<T>);
 
 impl<T> Default for Store<T> {
     fn default() -> Self {
@@ -43,9 +43,9 @@ impl<T> Default for Store<T> {
     }
 }
 
-impl<T: Fact> Store<T> {
+impl<T> Store<T> {
     /// Takes note of an event; gives the objects to be set because of it.
-    pub(super) fn note(&mut self, event: Event<T>) -> Vec<Fresh<T>> {
+    pub(in crate::control) fn note<F: Fact>(&mut self, event: Event<F>) -> Vec<Fresh<F>> {
         match event {
             Event::Begin => {
                 (self.listing, self.is_doubtful) = (Some(HashSet::new()), false);
@@ -72,40 +72,52 @@ impl<T: Fact> Store<T> {
     }
 
     /// Those that no list names any more.
-    fn sweep(&mut self) -> Vec<Fresh<T>> {
+    fn sweep<F>(&mut self) -> Vec<Fresh<F>> {
         let Some(listing) = self.listing.take() else { return Vec::new() };
         self.is_doubtful = false;
         self.items.keys().filter(|key| !listing.contains(*key)).map(|key| (key.clone(), None)).collect()
     }
 
     /// What a list that was empty leaves out, once that is not doubted any more.
-    pub(super) fn believe(&mut self) -> Vec<Fresh<T>> {
+    pub(in crate::control) fn believe<F>(&mut self) -> Vec<Fresh<F>> {
         if self.is_doubtful { self.sweep() } else { Vec::new() }
     }
 
     /// Whether an empty list is not believed yet.
-    pub(super) fn is_doubtful(&self) -> bool {
+    pub(in crate::control) fn is_doubtful(&self) -> bool {
         self.is_doubtful
     }
 
     /// Whether all objects are known.
-    pub(super) fn is_known(&self) -> bool {
+    pub(in crate::control) fn is_known(&self) -> bool {
         self.is_known
     }
 
     /// Sets one; gives what it was.
-    pub(super) fn set(&mut self, key: &Key, object: Option<Arc<T>>) -> Option<Arc<T>> {
+    pub(in crate::control) fn set(&mut self, key: &Key, object: Option<Arc<T>>) -> Option<Arc<T>> {
         match object {
             Some(object) => self.items.insert(key.clone(), object),
             None => self.items.remove(key),
         }
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<&Arc<T>> {
+    /// How many there are.
+    pub(in crate::control) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// All, with their names.
+    pub(in crate::control) fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<T>)> {
+        self.items.iter()
+    }
+
+    /// One.
+    pub(in crate::control) fn get(&self, key: &Key) -> Option<&Arc<T>> {
         self.items.get(key)
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &Arc<T>> {
+    /// All.
+    pub(in crate::control) fn values(&self) -> impl Iterator<Item = &Arc<T>> {
         self.items.values()
     }
 }
@@ -147,9 +159,9 @@ mod tests {
         assert_eq!(feed(&mut store, vec![Event::Begin, Event::End]), []);
         assert!(store.is_doubtful());
         assert_eq!(feed(&mut store, vec![Event::Applied(node("b"))]), [("b".to_owned(), true)]);
-        let gone: Vec<_> = store.believe().into_iter().map(|(key, object)| (key.1, object)).collect();
+        let gone: Vec<_> = store.believe::<NodeFacts>().into_iter().map(|(key, object)| (key.1, object)).collect();
         assert_eq!(gone, [("a".to_owned(), None)]);
-        assert!(store.believe().is_empty());
+        assert!(store.believe::<NodeFacts>().is_empty());
     }
 
     #[test]

@@ -1,302 +1,193 @@
-//! Brings the objects of one gateway to where they are to be: slices first, then its Service, then its status.
+//! What is to be written for a gateway: pure, from what is known.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashSet;
 
-use gateway_model::{key::GatewayKey, resolve::Note};
+use gateway_model::key::{GatewayKey, Protocol};
 use k8s_openapi::{
-    api::{
-        core::v1::{ObjectReference, Service},
-        discovery::v1::EndpointSlice,
-    },
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
-    jiff::Timestamp,
+    api::discovery::v1::EndpointSlice, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
 };
-use kube::{
-    Api, Client, Error, ResourceExt as _,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams},
-    runtime::events::{Event, EventType, Recorder, Reporter},
-};
-use serde_json::json;
+use kube::api::ObjectMeta;
+use serde_json::Value;
 
 use super::{
-    Config,
-    leading::Leading,
-    service, slices,
+    cluster::{Cluster, Of, Stale},
+    service,
+    slices::{self, Told},
     status::{self, Known},
-    world::{Change, World, service_name, trimmed},
 };
 use crate::control::{
-    resource::{CONTROLLER, ServiceStatus, WeirGateway, WeirNode},
-    table::{Key, Seen, key},
-    translate::{self, GatewayFacts, PodFacts},
+    resource::{ServiceStatus, WeirGatewayStatus},
+    translate::{GatewayFacts, slice_content},
 };
 
-/// Writes for the leader.
-pub(super) struct Reconciler {
-    client: Client,
-    recorder: Recorder,
-}
-
-/// What was done for a gateway.
+/// Everything that is to be written for one gateway, in this order.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
-    /// What was written, as the watches will tell it.
-    pub(super) written: Vec<Change>,
-    /// What could not be.
-    pub(super) error: Option<String>,
-    /// Something that nobody will tell of has to change first.
-    pub(super) is_waiting: bool,
+pub(super) struct Work {
+    /// Slices that do not exist: first, so that an endpoint that moves is never in none.
+    pub(super) create: Vec<EndpointSlice>,
+    /// Slices that exist.
+    pub(super) change: Vec<EndpointSlice>,
+    /// Its status, with the version that it replaces.
+    pub(super) status: Option<(String, WeirGatewayStatus)>,
+    /// Its Service, and whether it exists.
+    pub(super) service: Option<(Value, bool)>,
+    /// Slices that are no longer needed, with what tells each from another of its name: last.
+    pub(super) delete: Vec<(String, String)>,
 }
 
-impl Reconciler {
-    pub(super) fn new(client: Client, config: &Config) -> Self {
-        let reporter =
-            Reporter { controller: CONTROLLER.to_owned(), instance: Some(config.identity.clone()) };
-        Self { recorder: Recorder::new(client.clone(), reporter), client }
-    }
-
-    /// Brings a gateway's objects to where they are to be.
-    pub(super) async fn reconcile(&self, gateway: &GatewayKey, world: &World, leading: &Leading) -> Outcome {
-        let mut outcome = Outcome::default();
-        let place = (gateway.namespace.clone(), gateway.name.clone());
-        // What belonged to one that is gone goes with it, by owner references.
-        let Some(facts) = world.gateways.get(&place) else { return outcome };
-        if let Err(error) = self.bring(facts, &place, world, leading, &mut outcome).await {
-            outcome.error = Some(error.to_string());
-        }
-        outcome
-    }
-
-    async fn bring(
-        &self,
-        facts: &GatewayFacts,
-        place: &Key,
-        world: &World,
-        leading: &Leading,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        let name = service_name(facts);
-        let resolved = leading.resolved(&facts.key);
-        let mut told = Err("nothing of the gateway is in force".to_owned());
-        if let Some(resolved) = resolved {
-            let pods = pods_of(resolved, world);
-            let wanted = slices::desired(resolved, &name, &owned(facts), &pods);
-            self.bring_slices(&wanted, &(place.0.clone(), name.clone()), world, outcome).await?;
-            told = self.bring_service(facts, &name, resolved, world, outcome).await?;
-        } else if let Some(service) = &facts.status.service {
-            told = Ok(service.clone());
-        }
-        outcome.is_waiting = resolved.is_some() && told.is_err();
-        let known = Known {
-            facts,
-            resolved,
-            kept: leading.kept(&facts.key),
-            findings: &leading.findings(&facts.key),
-            service: told,
-            nodes: world.nodes_status(place),
-        };
-        let fresh = status::status(&known, Timestamp::now());
-        if fresh != facts.status {
-            self.write_status(facts, &fresh, outcome).await?;
-        }
-        Ok(())
-    }
-
-    async fn bring_slices(
-        &self,
-        wanted: &[EndpointSlice],
-        service: &Key,
-        world: &World,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        let api = Api::<EndpointSlice>::namespaced(self.client.clone(), &service.0);
-        let present: HashMap<String, &EndpointSlice> =
-            world.slices_of(service).map(|slice| (slice.name_any(), slice)).collect();
-        for slice in wanted {
-            let name = slice.name_any();
-            if present.get(&name).is_some_and(|present| is_same(present, slice)) {
-                continue;
-            }
-            let written = api.patch(&name, &apply(), &Patch::Apply(slice)).await?;
-            let key = key(&written);
-            outcome.written.push(Change::Slice(Seen::Applied(key, Some(trimmed(written)))));
-        }
-        let names: BTreeSet<String> = wanted.iter().map(|slice| slice.name_any()).collect();
-        for name in present.keys().filter(|name| !names.contains(*name)) {
-            ignore_missing(api.delete(name, &DeleteParams::default()).await)?;
-            outcome.written.push(Change::Slice(Seen::Deleted((service.0.clone(), name.clone()))));
-        }
-        Ok(())
-    }
-
-    /// The Service's status, or why there is none.
-    async fn bring_service(
-        &self,
-        facts: &GatewayFacts,
-        name: &str,
-        resolved: &gateway_model::resolve::ResolvedGateway,
-        world: &World,
-        outcome: &mut Outcome,
-    ) -> Result<Result<ServiceStatus, String>, Error> {
-        let (kind, protocol) = (resolved.kind.to_string(), resolved.kind.protocol().to_string());
-        let wanted = service::desired(facts, name, resolved.port, &kind, &protocol.to_ascii_uppercase());
-        let api = Api::<Service>::namespaced(self.client.clone(), &facts.key.namespace);
-        let place = (facts.key.namespace.clone(), name.to_owned());
-        let present = match world.services.get(&place) {
-            Some(service) => Some(service.clone()),
-            None => api.get_opt(name).await?,
-        };
-        if let Some(present) = &present {
-            if !service::is_ours(present, facts) {
-                return Ok(Err(service::foreign(&facts.key, name)));
-            }
-            if service::is_as_desired(present, &wanted) {
-                return Ok(Ok(service::status(present)));
-            }
-        }
-        match api.patch(name, &apply(), &Patch::Apply(&wanted)).await {
-            Ok(written) => {
-                let told = service::status(&written);
-                let change = Seen::Applied(place, Some(trimmed(written)));
-                outcome.written.push(Change::Service(Box::new(change)));
-                Ok(Ok(told))
-            }
-            // A port that is taken, a family that the cluster has not: for the user to mend.
-            Err(Error::Api(refused)) if refused.code == 422 => {
-                Ok(Err(format!("the API server refuses its Service: {}", refused.message)))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn write_status(
-        &self,
-        facts: &GatewayFacts,
-        status: &crate::control::resource::WeirGatewayStatus,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        let api = Api::<WeirGateway>::namespaced(self.client.clone(), &facts.key.namespace);
-        // One who does not lead any more, or has not seen the last change, is refused.
-        let object = json!({
-            "apiVersion": "weir.dev/v1",
-            "kind": "WeirGateway",
-            "metadata": { "name": facts.key.name, "resourceVersion": facts.version.to_string() },
-            "status": status,
-        });
-        let params = PatchParams { field_manager: Some(CONTROLLER.to_owned()), ..PatchParams::default() };
-        match api.patch_status(&facts.key.name, &params, &Patch::Merge(&clear(&object, facts))).await {
-            Ok(written) => {
-                let facts = translate::gateway(&written);
-                outcome.written.push(Change::Gateway(Box::new(Seen::Applied(key(&written), Some(facts)))));
-                Ok(())
-            }
-            // What has changed meanwhile is on its way by the watch; a gateway that is gone needs no status.
-            Err(Error::Api(refused)) if refused.code == 409 || refused.code == 404 => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Removes acknowledgements of nodes that are no more.
-    pub(super) async fn remove_nodes(&self, names: &[String]) {
-        let api = Api::<WeirNode>::all(self.client.clone());
-        for name in names {
-            if let Err(error) = ignore_missing(api.delete(name, &DeleteParams::default()).await) {
-                tracing::warn!(node = name, %error, "its acknowledgement could not be removed");
-            }
-        }
-    }
-
-    /// Tells users by an event, in the background.
-    pub(super) fn tell(&self, world: &World, note: &Note) {
-        let place = (note.gateway.namespace.clone(), note.gateway.name.clone());
-        let Some(facts) = world.gateways.get(&place) else { return };
-        let event = Event {
-            type_: EventType::Normal,
-            reason: "RoutesChanged".to_owned(),
-            note: Some(note.message.clone()),
-            action: "Resolve".to_owned(),
-            secondary: None,
-        };
-        let about = ObjectReference {
-            api_version: Some("weir.dev/v1".to_owned()),
-            kind: Some("WeirGateway".to_owned()),
-            name: Some(facts.key.name.clone()),
-            namespace: Some(facts.key.namespace.clone()),
-            uid: Some(facts.uid.clone()),
-            ..ObjectReference::default()
-        };
-        let recorder = self.recorder.clone();
-        tokio::spawn(async move {
-            if let Err(error) = recorder.publish(&event, &about).await {
-                tracing::debug!(%error, "an event could not be written");
-            }
-        });
+impl Work {
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.create.is_empty()
+            && self.change.is_empty()
+            && self.delete.is_empty()
+            && self.status.is_none()
+            && self.service.is_none()
     }
 }
 
-fn apply() -> PatchParams {
-    PatchParams::apply(CONTROLLER).force()
+/// What was found about a gateway.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What is to be written now.
+    pub(super) work: Work,
+    /// Whether a status is to be written later: only counts differ.
+    pub(super) is_status_due: bool,
+    /// Whether its Service is to be written later.
+    pub(super) is_service_due: bool,
+    /// What users are to be told: what, and whether it is a warning.
+    pub(super) told: Vec<(&'static str, String, bool)>,
 }
 
-/// A merge removes what is said to be null: fields of the old status that the new one has not.
-fn clear(object: &serde_json::Value, facts: &GatewayFacts) -> serde_json::Value {
-    let mut object = object.clone();
-    let old = serde_json::to_value(&facts.status).unwrap_or_default();
-    if let (Some(fresh), Some(old)) = (object["status"].as_object_mut(), old.as_object()) {
-        for (name, before) in old {
-            match fresh.get_mut(name) {
-                None => {
-                    fresh.insert(name.clone(), serde_json::Value::Null);
-                }
-                Some(serde_json::Value::Object(now)) => {
-                    let gone = before.as_object().into_iter().flatten().map(|(name, _)| name.clone());
-                    for name in gone.filter(|name| !now.contains_key(name)).collect::<Vec<_>>() {
-                        now.insert(name, serde_json::Value::Null);
-                    }
-                }
-                Some(_) => {}
-            }
-        }
+/// What may be written already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct May {
+    /// A status of which only counts differ.
+    pub(super) counts: bool,
+    /// Its Service, which the API server may have refused just now.
+    pub(super) service: bool,
+}
+
+/// Finds what is to be written. `trouble` is what the API server said against its Service.
+pub(super) fn find(
+    cluster: &Cluster,
+    key: &GatewayKey,
+    stale: Stale,
+    trouble: Option<&str>,
+    may: May,
+) -> Found {
+    let mut found = Found::default();
+    let Some(of) = cluster.of(key) else { return found };
+    let facts = of.facts;
+    if stale.slices {
+        find_slices(cluster, &of, &mut found.work);
     }
-    object
+    let service = find_service(cluster, &of, trouble, &mut found.work);
+    if !may.service {
+        found.is_service_due = found.work.service.take().is_some();
+    }
+    // To the second, as the API server keeps it.
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+    let mut known = Known {
+        facts,
+        resolved: of.resolved,
+        kept: of.kept,
+        findings: of.findings,
+        in_force: of.last_good.map(|good| good.spec.value()),
+        service,
+        nodes: cluster.nodes_with(key),
+    };
+    let mut fresh = status::status(&known, now);
+    if status::differs_for_agents(&facts.status, &fresh)
+        || facts.status.observed_generation != Some(facts.generation)
+    {
+        known.nodes = cluster.nodes_without();
+        fresh = status::status(&known, now);
+    }
+    if fresh == facts.status {
+        return found;
+    }
+    if !may.counts && !status::differs_in_what_is_in_force(&facts.status, &fresh) {
+        found.is_status_due = true;
+        return found;
+    }
+    found.told = status::news(&facts.status, &fresh);
+    found.work.status = Some((facts.version.to_string(), fresh));
+    found
 }
 
-/// Metadata of what a gateway owns.
-fn owned(facts: &GatewayFacts) -> ObjectMeta {
-    ObjectMeta {
-        namespace: Some(facts.key.namespace.clone()),
-        owner_references: Some(vec![OwnerReference {
-            api_version: "weir.dev/v1".to_owned(),
-            kind: "WeirGateway".to_owned(),
-            name: facts.key.name.clone(),
-            uid: facts.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        }]),
+fn find_slices(cluster: &Cluster, of: &Of<'_>, work: &mut Work) {
+    // Of what is not in force nothing is known: what was published stays.
+    let Some(resolved) = of.resolved else { return };
+    let facts = of.facts;
+    let namespace = &facts.key.namespace;
+    let pod = |name: &str| {
+        let (pod, zone) = cluster.pod(namespace, name)?;
+        Some(Told {
+            uid: &pod.uid,
+            node: pod.node.as_deref(),
+            zone,
+            is_serving: pod.is_serving,
+            is_terminating: pod.is_terminating,
+        })
+    };
+    let owned = ObjectMeta {
+        namespace: Some(namespace.clone()),
+        owner_references: Some(vec![owner(facts)]),
         ..ObjectMeta::default()
+    };
+    let mut wanted: HashSet<String> = HashSet::new();
+    for slice in slices::desired(resolved, &facts.service_name, &owned, pod) {
+        let name = slice.metadata.name.clone().unwrap_or_default();
+        match cluster.published(facts).find(|seen| seen.key.1 == name) {
+            None => work.create.push(slice),
+            Some(seen) if seen.content != slice_content(&slice) => work.change.push(slice),
+            Some(_) => {}
+        }
+        wanted.insert(name);
+    }
+    let rest = cluster.published(facts).filter(|seen| !wanted.contains(&seen.key.1));
+    work.delete = rest.map(|seen| (seen.key.1.clone(), seen.uid.clone())).collect();
+}
+
+fn owner(facts: &GatewayFacts) -> OwnerReference {
+    serde_json::from_value(service::owner(facts)).expect("it was written as one")
+}
+
+/// The state of a gateway's Service; what is to be written goes to `work`.
+fn find_service(
+    cluster: &Cluster,
+    of: &Of<'_>,
+    trouble: Option<&str>,
+    work: &mut Work,
+) -> Result<ServiceStatus, String> {
+    let facts = of.facts;
+    let name = &facts.service_name;
+    let there = cluster.service(&facts.key.namespace, name);
+    let own = there.and_then(|seen| seen.service.as_deref()).filter(|found| service::is_ours(found, facts));
+    if there.is_some() && own.is_none() {
+        return Err(service::foreign(&facts.key, name));
+    }
+    let Some(resolved) = of.resolved else {
+        return own.map(service::status).ok_or_else(|| "nothing of the gateway is in force".to_owned());
+    };
+    // While the declaration cannot be in force, so is not what it says of its Service.
+    let declared = of.last_good.unwrap_or(facts);
+    let asked = GatewayFacts { service: declared.service.clone(), ..facts.clone() };
+    let protocol = match resolved.kind.protocol() {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    };
+    let desired = service::desired(&asked, name, resolved.port, resolved.kind.name(), protocol);
+    match own {
+        Some(found) if service::is_as_desired(found, &desired) => return Ok(service::status(found)),
+        Some(_) => work.service = Some((desired, true)),
+        None => work.service = Some((desired, false)),
+    }
+    match (trouble, own) {
+        (Some(trouble), _) => Err(trouble.to_owned()),
+        (None, Some(found)) => Ok(service::status(found)),
+        (None, None) => Err(format!("Service {name} is not made yet")),
     }
 }
 
-/// The pods behind a gateway, by identity.
-fn pods_of(resolved: &gateway_model::resolve::ResolvedGateway, world: &World) -> HashMap<String, PodFacts> {
-    let endpoints = resolved.routes.iter().flat_map(|route| &route.endpoints);
-    let pods = endpoints.filter_map(|endpoint| {
-        world.pods.get(&(resolved.key.namespace.clone(), endpoint.workload.clone())).cloned()
-    });
-    pods.map(|pod| (pod.workload.identity(), pod)).collect()
-}
-
-fn is_same(present: &EndpointSlice, wanted: &EndpointSlice) -> bool {
-    present.endpoints == wanted.endpoints
-        && present.ports == wanted.ports
-        && present.metadata.labels == wanted.metadata.labels
-        && present.metadata.annotations == wanted.metadata.annotations
-}
-
-fn ignore_missing<T>(deleted: Result<T, Error>) -> Result<(), Error> {
-    match deleted {
-        Err(Error::Api(refused)) if refused.code == 404 => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Ok(()),
-    }
-}

@@ -1,6 +1,9 @@
 //! A gateway's Service: without a selector, and left to Weir by kube-proxy.
 
-use gateway_model::key::GatewayKey;
+use gateway_model::{
+    key::GatewayKey,
+    snapshot::{SHARED_PORT, SHARED_TLS_PORT},
+};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
@@ -8,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::slices::short_hash;
 use crate::control::{
     resource::{GATEWAY_LABEL, SERVICE_PROXY, SERVICE_PROXY_LABEL, ServiceSpec, ServiceStatus},
-    translate::GatewayFacts,
+    translate::{GatewayFacts, SHARED_SERVICE},
 };
 
 /// Annotation that says what was asked for last: what is no longer asked for is to go.
@@ -94,14 +97,52 @@ pub(super) fn is_ours(service: &Service, facts: &GatewayFacts) -> bool {
     service.owner_references().iter().any(|owner| owner.uid == facts.uid)
 }
 
-/// Whether a Service is as it is desired.
+/// Whether a Service is as it is desired: nothing else was asked for last, and nobody has changed what was.
 pub(super) fn is_as_desired(service: &Service, desired: &Value) -> bool {
     let applied = service.annotations().get(APPLIED);
-    let labels = desired["metadata"]["labels"].as_object();
-    let has_label =
-        |(name, value): (&String, &Value)| service.labels().get(name).map(String::as_str) == value.as_str();
     applied.map(String::as_str) == desired["metadata"]["annotations"][APPLIED].as_str()
-        && labels.is_some_and(|labels| labels.iter().all(has_label))
+        && holds(&json!(service.metadata), &desired["metadata"])
+        && holds(&json!(service.spec), &desired["spec"])
+}
+
+/// Whether all that is wanted is there; there may be more.
+fn holds(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, wanted)| found.get(name).is_some_and(|found| holds(found, wanted)))
+        }
+        (Value::Array(found), Value::Array(wanted)) => {
+            found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
+        }
+        (found, wanted) => found == wanted,
+    }
+}
+
+/// What is asked of the API server for the Service that all gateways with virtual hosts share; `found` is the one that
+/// is there, whose type stays.
+pub(super) fn shared(namespace: &str, found: Option<&Service>) -> Value {
+    let type_ = found.and_then(|found| found.spec.as_ref()?.type_.as_deref()).unwrap_or("LoadBalancer");
+    let port = |name: &str, port: u16| json!({ "name": name, "port": port, "protocol": "TCP" });
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": SHARED_SERVICE,
+            "namespace": namespace,
+            "labels": {
+                SERVICE_PROXY_LABEL: SERVICE_PROXY,
+                "app.kubernetes.io/name": "weir",
+                "app.kubernetes.io/component": "agent",
+                "app.kubernetes.io/managed-by": "weir",
+            },
+        },
+        "spec": { "type": type_, "ports": [port("http", SHARED_PORT), port("https", SHARED_TLS_PORT)] },
+    })
+}
+
+/// Whether the shared Service is as it is to be; all else of it is the operator's.
+pub(super) fn is_shared_as_desired(service: &Service, desired: &Value) -> bool {
+    holds(&json!(service.metadata), &desired["metadata"]) && holds(&json!(service.spec), &desired["spec"])
 }
 
 /// What a gateway's status says of its Service.
@@ -167,6 +208,9 @@ mod tests {
         let other = GatewayFacts { service: ServiceSpec::default(), ..facts.clone() };
         assert!(!is_as_desired(&made, &desired(&other, "foo", 80, "http", "TCP")));
         assert!(!is_as_desired(&made, &desired(&facts, "foo", 81, "http", "TCP")));
+        made.spec.as_mut().unwrap().type_ = Some("ClusterIP".to_owned());
+        assert!(!is_as_desired(&made, &wanted), "somebody changed what was asked for");
+        made.spec.as_mut().unwrap().type_ = Some("LoadBalancer".to_owned());
         made.metadata.labels.as_mut().unwrap().remove(SERVICE_PROXY_LABEL);
         assert!(!is_as_desired(&made, &wanted), "somebody took the label away");
     }

@@ -1,10 +1,7 @@
 //! What the leader publishes of a gateway's endpoints: slices by route, family and port, each with a share of the
 //! endpoints by hash, so that one that comes or goes changes one slice.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
 use gateway_model::{
     key::RouteName,
@@ -17,10 +14,7 @@ use k8s_openapi::api::{
 use kube::api::ObjectMeta;
 use sha2::{Digest as _, Sha256};
 
-use crate::control::{
-    resource::{GATEWAY_LABEL, ROUTE_LABEL},
-    translate::PodFacts,
-};
+use crate::control::resource::{GATEWAY_LABEL, ROUTE_LABEL};
 
 /// Who manages these slices.
 pub const MANAGED_BY: &str = "controller.weir.dev";
@@ -29,12 +23,28 @@ pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// How many endpoints a slice is to have, about.
 const ENDPOINTS: usize = 64;
 
-/// The slices of a gateway, whose metadata but for name, labels and annotations is `owned`.
-pub(super) fn desired(
+/// What is said of a pod.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told<'a> {
+    /// What tells it from another of its name.
+    pub(super) uid: &'a str,
+    /// The node that it runs on.
+    pub(super) node: Option<&'a str>,
+    /// The node's zone.
+    pub(super) zone: Option<&'a str>,
+    /// Whether it would answer, whether or not it is on its way out.
+    pub(super) is_serving: bool,
+    /// Whether it is on its way out.
+    pub(super) is_terminating: bool,
+}
+
+/// The slices of a gateway, whose metadata but for name, labels and annotations is `owned`; `pod` knows pods of its
+/// namespace by name.
+pub(super) fn desired<'a>(
     gateway: &ResolvedGateway,
     service: &str,
     owned: &ObjectMeta,
-    pods: &HashMap<String, PodFacts>,
+    pod: impl Fn(&str) -> Option<Told<'a>>,
 ) -> Vec<EndpointSlice> {
     let mut slices = Vec::new();
     let listed = gateway.routes.iter().filter(|route| {
@@ -51,9 +61,9 @@ pub(super) fn desired(
             let count = endpoints.len().div_ceil(ENDPOINTS).next_power_of_two();
             let mut shares: Vec<Vec<Endpoint>> = vec![Vec::new(); count];
             for endpoint in endpoints {
-                let share = number(&endpoint.address.to_string()) as usize & (count - 1);
-                let pod = pods.get(&format!("{}/pod/{}", gateway.key.namespace, endpoint.workload));
-                shares[share].push(published(endpoint, &gateway.key.namespace, pod));
+                let share = number(endpoint.address.ip()) as usize & (count - 1);
+                let told = pod(&endpoint.workload);
+                shares[share].push(published(endpoint, &gateway.key.namespace, told.as_ref()));
             }
             let filled = shares.into_iter().enumerate().filter(|(_, share)| !share.is_empty());
             slices.extend(filled.map(|(at, endpoints)| EndpointSlice {
@@ -99,7 +109,7 @@ fn metadata(
     }
 }
 
-fn published(endpoint: &ModelEndpoint, namespace: &str, pod: Option<&PodFacts>) -> Endpoint {
+fn published(endpoint: &ModelEndpoint, namespace: &str, pod: Option<&Told<'_>>) -> Endpoint {
     Endpoint {
         addresses: vec![endpoint.address.ip().to_string()],
         conditions: Some(EndpointConditions {
@@ -107,12 +117,13 @@ fn published(endpoint: &ModelEndpoint, namespace: &str, pod: Option<&PodFacts>) 
             serving: Some(pod.map_or(endpoint.ready, |pod| pod.is_serving)),
             terminating: Some(pod.is_some_and(|pod| pod.is_terminating)),
         }),
-        node_name: pod.and_then(|pod| pod.workload.node.clone()),
+        node_name: pod.and_then(|pod| pod.node.map(str::to_owned)),
+        zone: pod.and_then(|pod| pod.zone.map(str::to_owned)),
         target_ref: pod.map(|pod| ObjectReference {
             kind: Some("Pod".to_owned()),
             namespace: Some(namespace.to_owned()),
-            name: Some(pod.workload.name.clone()),
-            uid: Some(pod.uid.clone()),
+            name: Some(endpoint.workload.clone()),
+            uid: Some(pod.uid.to_owned()),
             ..ObjectReference::default()
         }),
         ..Endpoint::default()
@@ -128,9 +139,11 @@ pub(super) fn short_hash(text: &str) -> String {
     shown
 }
 
-fn number(text: &str) -> u64 {
-    let digest = Sha256::digest(text.as_bytes());
-    digest[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+fn number(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => crc32fast::hash(&address.octets()),
+        IpAddr::V6(address) => crc32fast::hash(&address.octets()),
+    }
 }
 
 #[cfg(test)]
@@ -144,39 +157,35 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, version: &str, address: &str) -> PodFacts {
-        PodFacts {
-            workload: Workload {
-                namespace: "shop".into(),
-                kind: "pod".into(),
-                name: name.into(),
-                labels: [("app", "foo"), ("version", version)].map(|(k, v)| (k.into(), v.into())).into(),
-                addresses: vec![address.parse().unwrap(), format!("fd00::{name}").parse().unwrap()],
-                ports: vec![WorkloadPort { name: "http".into(), port: 8080 }],
-                ready: true,
-                node: Some("n1".into()),
-                ..Workload::default()
-            },
-            uid: format!("u-{name}"),
-            is_serving: true,
-            is_terminating: false,
+    fn pod(name: &str, version: &str, address: &str) -> Workload {
+        Workload {
+            namespace: "shop".into(),
+            kind: "pod".into(),
+            name: name.into(),
+            labels: [("app", "foo"), ("version", version)].map(|(k, v)| (k.into(), v.into())).into(),
+            addresses: vec![address.parse().unwrap(), format!("fd00::{name}").parse().unwrap()],
+            ports: vec![WorkloadPort { name: "http".into(), port: 8080 }],
+            ready: true,
+            ..Workload::default()
         }
     }
 
-    fn published(pods: &[PodFacts]) -> Vec<EndpointSlice> {
+    fn published(pods: &[Workload], told: &Told<'_>) -> Vec<EndpointSlice> {
         let text = "name: foo\nselector: label(app)(foo) && label(version)((.*))\nroutes: {'[203.0.113.1:80]': {weight: 0%}}\n";
         let snapshot = Snapshot {
             gateways: gateway::parse("g", text, "shop").gateways,
-            workloads: pods.iter().map(|pod| pod.workload.clone()).collect(),
+            workloads: pods.to_vec(),
             ..Snapshot::default()
         };
-        let pods = pods.iter().map(|pod| (pod.workload.identity(), pod.clone())).collect();
-        desired(&resolve(&snapshot).gateways[0], "foo", &ObjectMeta::default(), &pods)
+        desired(&resolve(&snapshot).gateways[0], "foo", &ObjectMeta::default(), |_| Some(told.clone()))
     }
 
     #[test]
     fn each_route_and_family_has_a_slice_and_no_external_address_has_one() {
-        let slices = published(&[pod("1", "1.0.3", "10.0.0.1"), pod("2", "2.0.1", "10.0.0.2")]);
+        let slices = published(
+            &[pod("1", "1.0.3", "10.0.0.1"), pod("2", "2.0.1", "10.0.0.2")],
+            &Told::default(),
+        );
         let shown = |slice: &EndpointSlice| {
             let route = slice.metadata.annotations.as_ref().unwrap()[ROUTE_LABEL].clone();
             (route, slice.address_type.clone(), slice.endpoints.as_ref().unwrap().len())
@@ -192,24 +201,32 @@ mod tests {
     #[test]
     fn a_terminating_endpoint_says_so_and_what_pod_it_is() {
         let mut leaving = pod("1", "1.0.3", "10.0.0.1");
-        (leaving.workload.ready, leaving.is_terminating) = (false, true);
-        let slices = published(&[leaving]);
+        leaving.ready = false;
+        let told = Told {
+            uid: "u-1",
+            node: Some("n1"),
+            zone: Some("z1"),
+            is_serving: true,
+            is_terminating: true,
+        };
+        let slices = published(&[leaving], &told);
         let endpoint = &slices[0].endpoints.as_ref().unwrap()[0];
         let conditions = endpoint.conditions.as_ref().unwrap();
         let told = (conditions.ready, conditions.serving, conditions.terminating);
         assert_eq!(told, (Some(false), Some(true), Some(true)));
         assert_eq!(endpoint.target_ref.as_ref().unwrap().uid.as_deref(), Some("u-1"));
-        assert_eq!(endpoint.node_name.as_deref(), Some("n1"));
+        assert_eq!((endpoint.node_name.as_deref(), endpoint.zone.as_deref()), (Some("n1"), Some("z1")));
     }
 
     #[test]
     fn one_endpoint_more_changes_one_slice() {
-        let many = |count: usize| -> Vec<PodFacts> {
+        let many = |count: usize| -> Vec<Workload> {
             (0..count)
                 .map(|at| pod(&at.to_string(), "1", &format!("10.0.{}.{}", at / 250, at % 250)))
                 .collect()
         };
-        let (before, after) = (published(&many(200)), published(&many(201)));
+        let told = Told::default();
+        let (before, after) = (published(&many(200), &told), published(&many(201), &told));
         assert_eq!(before.len(), after.len());
         let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
         assert_eq!(changed, 2, "of each family one");

@@ -11,6 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
 };
+use serde_json::Value;
 
 use crate::control::{
     resource::{NodesStatus, RouteState, RouteStatus, ServiceStatus, WeirGatewayStatus},
@@ -29,7 +30,9 @@ pub(super) struct Known<'a> {
     /// What is remembered of it.
     pub(super) kept: Option<&'a KeptGateway>,
     /// What is wrong with it beside what its spec says.
-    pub(super) findings: &'a [&'a Finding],
+    pub(super) findings: &'a [Finding],
+    /// The last spec that could be in force, where that is another.
+    pub(super) in_force: Option<Value>,
     /// Its Service, or why there is none.
     pub(super) service: Result<ServiceStatus, String>,
     /// Which nodes have it.
@@ -47,6 +50,7 @@ pub(super) fn status(known: &Known<'_>, now: Timestamp) -> WeirGatewayStatus {
     status.observed_generation = Some(known.facts.generation);
     status.service = known.service.clone().ok().or_else(|| old.service.clone());
     status.nodes = Some(known.nodes.clone());
+    status.in_force.clone_from(&known.in_force);
     let conditions = [accepted(known), service_ready(&known.service), programmed(known)];
     status.conditions = conditions.map(|fresh| fresh.into_condition(old, known.facts.generation, now)).into();
     status
@@ -62,7 +66,7 @@ fn in_force(resolved: &ResolvedGateway, kept: &KeptGateway) -> WeirGatewayStatus
         port: Some(i32::from(resolved.port)),
         type_: Some(resolved.kind.to_string()),
         hosts: (!hosts.is_empty()).then(|| hosts.join(",")),
-        route_count: routes.len() as i32,
+        route_count: count(routes.len()),
         weights: (!shown.is_empty()).then(|| shown.join(" ")),
         routes: routes
             .iter()
@@ -85,8 +89,8 @@ fn of_route(route: &ResolvedRoute, kept: &KeptRoute) -> RouteStatus {
         weight: route.weight.to_string(),
         origin: origin(route.origin).to_owned(),
         since: timestamp(route.since),
-        endpoints: ready as i32,
-        total: route.endpoints.len() as i32,
+        endpoints: count(ready),
+        total: count(route.endpoints.len()),
         state,
         declared: kept.declared.map(|weight| weight.to_string()),
         gone_since: route.gone_since.and_then(timestamp),
@@ -134,6 +138,60 @@ pub(super) fn remembered(facts: &GatewayFacts) -> KeptGateway {
     }
 }
 
+/// What agents act on, and what people wait for: written at once. The rest is counted, and written once a second at
+/// most.
+pub(super) fn differs_in_what_is_in_force(old: &WeirGatewayStatus, new: &WeirGatewayStatus) -> bool {
+    let plain = |status: &WeirGatewayStatus| {
+        let mut plain = status.clone();
+        plain.nodes = None;
+        for route in &mut plain.routes {
+            (route.endpoints, route.total, route.state) = (0, 0, RouteState::default());
+        }
+        for condition in &mut plain.conditions {
+            condition.message.clear();
+        }
+        plain
+    };
+    plain(old) != plain(new)
+}
+
+/// Whether agents have something to do between one status and the other.
+pub(super) fn differs_for_agents(old: &WeirGatewayStatus, new: &WeirGatewayStatus) -> bool {
+    let of = |status: &WeirGatewayStatus| -> Vec<(String, String)> {
+        status.routes.iter().map(|route| (route.name.clone(), route.weight.clone())).collect()
+    };
+    (old.port, of(old)) != (new.port, of(new))
+}
+
+/// What has become true or false, in words for people: reason, message, and whether it is a warning.
+pub(super) fn news(old: &WeirGatewayStatus, new: &WeirGatewayStatus) -> Vec<(&'static str, String, bool)> {
+    let of = |status: &WeirGatewayStatus, type_: &str| {
+        let found = status.conditions.iter().find(|one| one.type_ == type_);
+        found.map(|one| (one.status == "True", one.reason.clone(), one.message.clone()))
+    };
+    let mut told = Vec::new();
+    let mut tell = |type_, good, bad| match (of(old, type_), of(new, type_)) {
+        (before, Some((true, _, message))) if before.as_ref().is_none_or(|(was, ..)| !was) => {
+            told.push((good, message, false));
+        }
+        (before, Some((false, reason, message)))
+            // That it takes a moment to be made is no news.
+            if before.as_ref().map_or(type_ == "Accepted", |(was, why, _)| *was || *why != reason) =>
+        {
+            told.push((bad, format!("{reason}: {message}"), true));
+        }
+        _ => {}
+    };
+    tell("Accepted", "Accepted", "NotAccepted");
+    tell("ServiceReady", "ServiceReady", "ServiceNotReady");
+    told
+}
+
+/// A number as statuses have it.
+pub(super) fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 /// A condition without times.
 struct Fresh {
     type_: &'static str,
@@ -158,11 +216,15 @@ impl Fresh {
 }
 
 fn accepted(known: &Known<'_>) -> Fresh {
-    let of_spec = known.facts.spec.findings.iter().map(|(field, finding)| (Some(field.as_str()), finding));
-    let all: Vec<(Option<&str>, &Finding)> =
-        of_spec.chain(known.findings.iter().map(|finding| (None, *finding))).collect();
+    let spec = &known.facts.spec;
+    let of_spec = spec.findings.iter().map(|(field, finding)| (field.clone(), finding));
+    let mut all: Vec<(String, &Finding)> = of_spec.collect();
+    // Of a spec that does not parse, another is in force: what is wrong with that one is told elsewhere.
+    if spec.gateway.is_some() {
+        all.extend(known.findings.iter().map(|finding| (spec.field_of(finding), finding)));
+    }
     let error = all.iter().find(|(_, finding)| finding.is_error());
-    let mut told: Vec<String> = all.iter().take(TOLD).map(|(field, finding)| tell(*field, finding)).collect();
+    let mut told: Vec<String> = all.iter().take(TOLD).map(|(field, finding)| tell(field, finding)).collect();
     if all.len() > TOLD {
         told.push(format!("and {} more", all.len() - TOLD));
     }
@@ -179,9 +241,8 @@ fn accepted(known: &Known<'_>) -> Fresh {
     Fresh { type_: "Accepted", is_true: error.is_none(), reason, message }
 }
 
-fn tell(field: Option<&str>, finding: &Finding) -> String {
-    let field = field.map(|field| format!("{field}: ")).unwrap_or_default();
-    format!("{field}{} ({})", finding.message, finding.advice)
+fn tell(field: &str, finding: &Finding) -> String {
+    format!("{field}: {} ({})", finding.message, finding.advice)
 }
 
 /// `unknown-field` → `UnknownField`.
@@ -196,7 +257,7 @@ fn camel(code: &str) -> String {
 fn service_ready(service: &Result<ServiceStatus, String>) -> Fresh {
     let (is_true, reason, message) = match service {
         Ok(service) => (true, "Made", format!("Service {} is there", service.name)),
-        Err(why) => (false, "Missing", why.clone()),
+        Err(why) => (false, "NotReady", why.clone()),
     };
     Fresh { type_: "ServiceReady", is_true, reason: reason.to_owned(), message }
 }
@@ -268,6 +329,7 @@ mod tests {
             resolved: resolved.gateways.first().map(AsRef::as_ref),
             kept: resolved.kept.gateways.get(&facts.key),
             findings: &[],
+            in_force: None,
             service: Ok(ServiceStatus { name: "foo".into(), ..ServiceStatus::default() }),
             nodes: NodesStatus { programmed: 1, total: 2, lagging: vec!["n2".into()] },
         }

@@ -225,6 +225,10 @@ pub struct WeirGatewayStatus {
     /// Which nodes have it as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodesStatus>,
+    /// The last spec that could be in force, while the one declared cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "anything")]
+    pub in_force: Option<Value>,
     /// `Accepted`, `Programmed`, `ServiceReady`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

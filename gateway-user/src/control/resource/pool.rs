@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct WeirAddressPoolSpec {
     /// Networks (`10.200.0.0/24`), ranges (`10.200.0.10-10.200.0.20`) or addresses, of both families.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), inner(length(max = 128)))]
+    #[x_kube(validation = Rule::new("self.all(one, isIP(one) || isCIDR(one) || (one.split('-').size() == 2 && one.split('-').all(end, isIP(end))))")
+        .message("expected networks like 10.200.0.0/24, ranges like 10.200.0.10-10.200.0.20, or addresses"))]
     pub addresses: Vec<String>,
     /// Whether Services without `loadBalancerClass` get addresses of it as well.
     #[serde(default = "yes")]

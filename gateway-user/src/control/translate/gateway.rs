@@ -1,15 +1,18 @@
 //! `WeirGateway`s: read by the model, as an artifact is.
 
 use gateway_model::{
-    finding::Finding,
+    finding::{Finding, Place},
     gateway::{self, Gateway},
     key::GatewayKey,
 };
 use kube::ResourceExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{created, version};
-use crate::control::resource::{ServiceSpec, WeirGateway, WeirGatewayStatus};
+use crate::control::{
+    agent::facts::{Fact, Key},
+    resource::{ServiceSpec, WeirGateway, WeirGatewayStatus},
+};
 
 /// What is kept of a gateway.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,55 +29,90 @@ pub struct GatewayFacts {
     pub version: u64,
     /// What its spec means.
     pub spec: Spec,
+    /// The name of its Service.
+    pub service_name: String,
     /// How its Service is to be.
     pub service: ServiceSpec,
     /// Its status.
     pub status: WeirGatewayStatus,
 }
 
+impl Fact for GatewayFacts {
+    fn key(&self) -> Key {
+        (self.key.namespace.clone(), self.key.name.clone())
+    }
+}
+
 /// What a spec means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
+    /// The document that was read: JSON, one field a line.
+    text: String,
     /// The gateway that it declares; `None` where it has an error.
     pub gateway: Option<Gateway>,
     /// What is wrong, each with the path of the field that it is about.
     pub findings: Vec<(String, Finding)>,
 }
 
+impl Spec {
+    /// Reads the spec of a gateway.
+    ///
+    /// # Panics
+    /// Never: a value of JSON can be written.
+    pub fn read(key: &GatewayKey, spec: &Value) -> Self {
+        let document = json!({
+            "apiVersion": "weir.dev/v1",
+            "kind": "WeirGateway",
+            "metadata": { "name": key.name, "namespace": key.namespace },
+            "spec": spec,
+        });
+        // One field a line, so that a line says which field.
+        let text = serde_json::to_string_pretty(&document).expect("a value of JSON can be written");
+        let mut parsed = gateway::parse("spec", &text, &key.namespace);
+        let findings = parsed.findings.into_iter().map(|finding| (field(&text, &finding), finding));
+        Self { findings: findings.collect(), gateway: parsed.gateways.pop(), text }
+    }
+
+    /// The spec as it is written.
+    ///
+    /// # Panics
+    /// Never: it was written as JSON.
+    pub fn value(&self) -> Value {
+        let mut document: Value = serde_json::from_str(&self.text).expect("it was written as JSON");
+        document["spec"].take()
+    }
+
+    /// The path of the field that a finding about this gateway is about.
+    pub fn field_of(&self, finding: &Finding) -> String {
+        field(&self.text, finding)
+    }
+}
+
 /// Reads a gateway.
+///
+/// # Panics
+/// Never: a spec that was read can be written.
 pub fn gateway(object: &WeirGateway) -> GatewayFacts {
     let key = GatewayKey::new(object.namespace().unwrap_or_default(), object.name_any());
+    let spec = serde_json::to_value(&object.spec).expect("a spec can be written as JSON");
+    let named = Gateway::new(key.clone(), Place { file: String::new(), line: 1, column: 1, length: 1 });
     GatewayFacts {
         uid: object.uid().unwrap_or_default(),
         created: created(&object.metadata),
         generation: object.metadata.generation.unwrap_or(0),
         version: version(&object.metadata),
-        spec: read(object, &key),
+        spec: Spec::read(&key, &spec),
+        service_name: named.service_name(),
         service: object.spec.service.clone().unwrap_or_default(),
         status: object.status.clone().unwrap_or_default(),
         key,
     }
 }
 
-fn read(object: &WeirGateway, key: &GatewayKey) -> Spec {
-    let document = json!({
-        "apiVersion": "weir.dev/v1",
-        "kind": "WeirGateway",
-        "metadata": { "name": key.name, "namespace": key.namespace },
-        "spec": object.spec,
-    });
-    // One field a line, so that a line says which field.
-    let text = serde_json::to_string_pretty(&document).expect("a value of JSON can be written");
-    let mut parsed = gateway::parse("spec", &text, &key.namespace);
-    let findings = parsed.findings.into_iter().map(|finding| {
-        let line = finding.place.as_ref().map_or(1, |place| place.line);
-        (field(&text, line), finding)
-    });
-    Spec { findings: findings.collect(), gateway: parsed.gateways.pop() }
-}
-
-/// The path of the field on a line of JSON that is written with two blanks a level: `spec.routes[(2.0.1)].weight`.
-fn field(text: &str, line: u32) -> String {
+/// The path of the field that a finding is about, by its line in JSON that is written with two blanks a level:
+/// `spec.routes[(2.0.1)].weight`.
+fn field(text: &str, finding: &Finding) -> String {
+    let line = finding.place.as_ref().map_or(1, |place| place.line);
     let mut path: Vec<&str> = Vec::new();
     for line in text.lines().take(line as usize) {
         let content = line.trim_start();

@@ -10,6 +10,7 @@ use k8s_openapi::{
 };
 
 use super::{created, pod};
+use crate::control::agent::facts::{Fact, Key};
 
 /// Something that makes pods of a template.
 pub trait Owner {
@@ -63,11 +64,21 @@ impl Owner for ReplicaSet {
 }
 
 /// The workload that an owner is: without addresses, and so never an endpoint.
-pub fn owner<O: Owner>(object: &O) -> Option<Workload> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerFacts(pub Workload);
+
+impl Fact for OwnerFacts {
+    fn key(&self) -> Key {
+        (self.0.namespace.clone(), self.0.name.clone())
+    }
+}
+
+/// Reads an owner; `None` for one that stands for nothing of its own.
+pub fn owner<O: Owner>(object: &O) -> Option<OwnerFacts> {
     let metadata = object.metadata();
     let template = object.template()?;
     let containers = template.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
-    Some(Workload {
+    Some(OwnerFacts(Workload {
         namespace: metadata.namespace.clone().unwrap_or_default(),
         kind: O::KIND.to_owned(),
         name: metadata.name.clone().unwrap_or_default(),
@@ -78,7 +89,7 @@ pub fn owner<O: Owner>(object: &O) -> Option<Workload> {
         ready: false,
         created: Some(created(metadata)),
         node: None,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -99,7 +110,7 @@ mod tests {
     #[test]
     fn a_deployment_without_replicas_is_a_workload_without_addresses() {
         let deployment: Deployment = serde_json::from_value(object("Thing")).unwrap();
-        let workload = owner(&deployment).unwrap();
+        let OwnerFacts(workload) = owner(&deployment).unwrap();
         assert_eq!((workload.identity().as_str(), workload.addresses.len()), ("shop/deployment/foo", 0));
         assert_eq!(workload.labels["version"], "1");
     }

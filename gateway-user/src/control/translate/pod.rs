@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt as _;
 
 use super::created;
+use crate::control::agent::facts::{Fact, Key};
 use gateway_model::workload::{Workload, WorkloadPort};
 
 /// What is kept of a pod.
@@ -17,6 +18,12 @@ pub struct PodFacts {
     pub is_serving: bool,
     /// Whether it is on its way out.
     pub is_terminating: bool,
+}
+
+impl Fact for PodFacts {
+    fn key(&self) -> Key {
+        (self.workload.namespace.clone(), self.workload.name.clone())
+    }
 }
 
 /// Reads a pod; `None` for one that has ended.

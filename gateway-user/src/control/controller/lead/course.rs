@@ -1,0 +1,188 @@
+//! Writes for gateways: one after the other for each, for several at once.
+
+use std::time::{Duration, Instant};
+
+use gateway_model::key::GatewayKey;
+
+use super::{Ended, Lead};
+use crate::control::controller::{
+    cluster::Stale,
+    reconcile::{self, Found, May},
+    write::Done,
+};
+
+/// Counts in a status are written no more often than this.
+const COUNTS: Duration = Duration::from_secs(1);
+/// For how many gateways is written at once.
+const AT_ONCE: usize = 32;
+/// After a write that failed it is tried again; each failure doubles the time up to the longest.
+const AGAIN: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How it goes with the writes for a gateway.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    stale: Option<Stale>,
+    is_busy: bool,
+    /// When the first event that is not acted on arrived.
+    arrived: Option<Instant>,
+    retry: Retry,
+    service: Retry,
+    /// What the API server said against its Service.
+    trouble: Option<String>,
+    counts_not_before: Option<Instant>,
+    /// Only counts are to be written.
+    are_counts_due: bool,
+}
+
+/// When something that failed may be tried again.
+#[derive(Debug, Default)]
+struct Retry {
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Retry {
+    fn fail(&mut self) {
+        let pause = AGAIN.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        (self.failures, self.not_before) = (self.failures + 1, Some(Instant::now() + pause));
+    }
+
+    fn may(&self) -> bool {
+        self.not_before.is_none_or(|at| at <= Instant::now())
+    }
+}
+
+impl Course {
+    /// There is something to look at.
+    pub(super) fn mark(&mut self, stale: Stale, arrived: Option<Instant>) {
+        self.stale.get_or_insert_default().slices |= stale.slices;
+        self.arrived = self.arrived.or(arrived);
+    }
+
+    /// When it is to be looked at; `None`: once its writes have ended, or there is room.
+    pub(super) fn ready_at(&self) -> Option<Instant> {
+        if self.is_busy {
+            return None;
+        }
+        let retry = self.retry.not_before;
+        let counts = if self.stale.is_none() && self.are_counts_due { self.counts_not_before } else { None };
+        let service = if self.stale.is_none() { self.service.not_before } else { None };
+        let own = counts.into_iter().chain(service).min();
+        let at = retry.into_iter().chain(own).max();
+        at.filter(|at| *at > Instant::now())
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.is_busy && self.ready_at().is_none()
+    }
+}
+
+impl Lead {
+    /// Writes what is to be written for those that wait, as far as there is room.
+    pub(super) fn dispatch(&mut self) {
+        let is_ready = |key: &&GatewayKey| self.courses.get(*key).is_some_and(Course::is_ready);
+        let room = AT_ONCE.saturating_sub(self.busy);
+        let ready: Vec<GatewayKey> = self.waiting.iter().filter(is_ready).take(room).cloned().collect();
+        for key in ready {
+            let told = self.begin_gateway(&key);
+            for (reason, message, is_warning) in told {
+                self.tell(&key, reason, message, is_warning);
+            }
+        }
+    }
+
+    fn begin_gateway(&mut self, key: &GatewayKey) -> Vec<(&'static str, String, bool)> {
+        self.waiting.remove(key);
+        let Some(course) = self.courses.get_mut(key) else { return Vec::new() };
+        let may = May {
+            counts: course.counts_not_before.is_none_or(|at| at <= Instant::now()),
+            service: course.service.may(),
+        };
+        let stale = course.stale.take().unwrap_or_default();
+        let Found { work, is_status_due, is_service_due, told } =
+            reconcile::find(&self.cluster, key, stale, course.trouble.as_deref(), may);
+        course.are_counts_due = is_status_due;
+        if is_status_due || is_service_due {
+            self.waiting.insert(key.clone());
+        } else if work.service.is_none() {
+            (course.service, course.trouble) = (Retry::default(), None);
+        }
+        if work.is_empty() {
+            course.arrived = None;
+            return Vec::new();
+        }
+        course.is_busy = true;
+        self.busy += 1;
+        let write = self.writer.clone().write(key.clone(), work);
+        self.tasks.spawn(async move { Ended::Gateway(Box::new(write.await)) });
+        told
+    }
+
+    /// Takes note of what came of the writes for a gateway.
+    pub(super) fn end_gateway(&mut self, done: Done) {
+        let Done { gateway, changes, error, service, is_status_written } = done;
+        self.busy -= 1;
+        for change in changes {
+            self.cluster.handle(change);
+        }
+        let Some(course) = self.courses.get_mut(&gateway) else { return };
+        course.is_busy = false;
+        if is_status_written {
+            course.counts_not_before = Some(Instant::now() + COUNTS);
+        }
+        match service {
+            Some(Err(trouble)) => {
+                if course.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!(%gateway, trouble, "its Service is not as it is to be");
+                }
+                course.service.fail();
+                course.trouble = Some(trouble);
+                course.mark(Stale::default(), None);
+                self.waiting.insert(gateway.clone());
+            }
+            Some(Ok(())) => (course.service, course.trouble) = (Retry::default(), None),
+            None => {}
+        }
+        if let Some(error) = error {
+            if error.is_conflict() {
+                tracing::debug!(%gateway, %error, "somebody was first; it is looked at again");
+            } else if course.retry.failures == 0 {
+                tracing::warn!(%gateway, %error, "it is tried again");
+            }
+            course.retry.fail();
+            self.mark_all(&gateway);
+        } else {
+            course.retry = Retry::default();
+            if let Some(arrived) = course.arrived.take() {
+                self.metrics.note_settled(arrived.elapsed());
+            }
+        }
+        if self.courses.get(&gateway).is_some_and(|course| course.stale.is_some()) {
+            self.waiting.insert(gateway);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_tried_again_later_and_later_and_a_bad_service_does_not_keep_endpoints_waiting() {
+        let mut course = Course::default();
+        course.service.fail();
+        course.mark(Stale { slices: true }, None);
+        assert!(course.is_ready());
+        let mut retry = Retry::default();
+        let mut last = Duration::ZERO;
+        for _ in 0..20 {
+            let began = Instant::now();
+            retry.fail();
+            let pause = retry.not_before.unwrap() - began;
+            assert!(pause >= last && pause <= LONGEST + Duration::from_secs(1));
+            last = pause.min(LONGEST);
+        }
+        assert!(!retry.may());
+    }
+}
