@@ -11,8 +11,8 @@ pub use gateway::{GatewayFacts, Spec, gateway};
 pub use owner::{Owner, OwnerFacts, owner};
 pub use pod::{PodFacts, pod};
 pub use seen::{
-    AgentSeen, NodeSeen, PoolSeen, SHARED_SERVICE, ServiceSeen, SliceSeen, agent, load_balancer_addresses, node,
-    pool, service, slice, slice_content,
+    AgentSeen, NodeSeen, PoolSeen, SHARED_SERVICE, ServiceSeen, SliceSeen, agent, load_balancer_addresses,
+    node, pool, service, slice, slice_content,
 };
 
 /// When an object was made, seconds since 1970; 0 where it does not say.

@@ -159,7 +159,8 @@ mod tests {
         assert_eq!(feed(&mut store, vec![Event::Begin, Event::End]), []);
         assert!(store.is_doubtful());
         assert_eq!(feed(&mut store, vec![Event::Applied(node("b"))]), [("b".to_owned(), true)]);
-        let gone: Vec<_> = store.believe::<NodeFacts>().into_iter().map(|(key, object)| (key.1, object)).collect();
+        let gone: Vec<_> =
+            store.believe::<NodeFacts>().into_iter().map(|(key, object)| (key.1, object)).collect();
         assert_eq!(gone, [("a".to_owned(), None)]);
         assert!(store.believe::<NodeFacts>().is_empty());
     }

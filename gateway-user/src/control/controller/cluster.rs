@@ -222,7 +222,8 @@ impl Cluster {
             if known.is_some_and(|known| Arc::ptr_eq(known, gateway)) {
                 continue;
             }
-            self.news.addresses |= known.is_none_or(|known| known.hosts.is_empty() != gateway.hosts.is_empty());
+            self.news.addresses |=
+                known.is_none_or(|known| known.hosts.is_empty() != gateway.hosts.is_empty());
             self.resolved.insert(gateway.key.clone(), Arc::clone(gateway));
             self.news.stale.entry(gateway.key.clone()).or_default().slices = true;
             let declared = self.gateways.get(&(gateway.key.namespace.clone(), gateway.key.name.clone()));

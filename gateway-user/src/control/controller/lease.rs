@@ -80,7 +80,9 @@ async fn stand(lease: Claim, tell: watch::Sender<bool>) {
         match time::timeout_at(deadline, lease.attempt(&mut seen)).await {
             Ok(Ok(true)) => renewed = Some(began),
             Ok(Ok(false)) => renewed = None,
-            Ok(Err(error)) => tracing::warn!(%error, leads = renewed.is_some(), "the lease cannot be asked for"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, leads = renewed.is_some(), "the lease cannot be asked for")
+            }
             Err(_) => tracing::warn!(leads = renewed.is_some(), "nobody answers who has the lease"),
         }
         renewed = renewed.filter(|renewed| renewed.elapsed() < DEADLINE);

@@ -36,7 +36,8 @@ pub(super) fn assign(asking: &[Asking<'_>], pools: &[&PoolSeen]) -> BTreeMap<Key
     let asking: Vec<(&Asking<'_>, Vec<Range>)> = asking
         .iter()
         .filter_map(|one| {
-            let spec = one.service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer"))?;
+            let spec =
+                one.service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer"))?;
             let is_named = match spec.load_balancer_class.as_deref() {
                 Some(CLASS) => true,
                 None if auto => false,
@@ -51,7 +52,8 @@ pub(super) fn assign(asking: &[Asking<'_>], pools: &[&PoolSeen]) -> BTreeMap<Key
     // What was given stays, before anything new is given out.
     for (one, ranges) in &asking {
         let held = load_balancer_addresses(one.service).into_iter();
-        let held = held.filter(|held| may_have(one, *held) && ranges.iter().any(|range| contains(range, *held)));
+        let held =
+            held.filter(|held| may_have(one, *held) && ranges.iter().any(|range| contains(range, *held)));
         let kept: Vec<IpAddr> = held.filter(|held| taken.insert(*held)).collect();
         given.insert(one.key.clone(), kept);
     }

@@ -190,4 +190,3 @@ fn find_service(
         (None, None) => Err(format!("Service {name} is not made yet")),
     }
 }
-

@@ -112,16 +112,19 @@ fn holds(found: &Value, wanted: &Value) -> bool {
             wanted.iter().all(|(name, wanted)| found.get(name).is_some_and(|found| holds(found, wanted)))
         }
         (Value::Array(found), Value::Array(wanted)) => {
-            found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
+            found.len() == wanted.len()
+                && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
         }
         (found, wanted) => found == wanted,
     }
 }
 
 /// What is asked of the API server for the Service that all gateways with virtual hosts share; `found` is the one that
-/// is there, whose type stays.
+/// is there, whose type and families stay.
 pub(super) fn shared(namespace: &str, found: Option<&Service>) -> Value {
-    let type_ = found.and_then(|found| found.spec.as_ref()?.type_.as_deref()).unwrap_or("LoadBalancer");
+    let spec = found.and_then(|found| found.spec.as_ref());
+    let type_ = spec.and_then(|spec| spec.type_.as_deref()).unwrap_or("LoadBalancer");
+    let families = spec.and_then(|spec| spec.ip_family_policy.as_deref()).unwrap_or("PreferDualStack");
     let port = |name: &str, port: u16| json!({ "name": name, "port": port, "protocol": "TCP" });
     json!({
         "apiVersion": "v1",
@@ -136,7 +139,11 @@ pub(super) fn shared(namespace: &str, found: Option<&Service>) -> Value {
                 "app.kubernetes.io/managed-by": "weir",
             },
         },
-        "spec": { "type": type_, "ports": [port("http", SHARED_PORT), port("https", SHARED_TLS_PORT)] },
+        "spec": {
+            "type": type_,
+            "ipFamilyPolicy": families,
+            "ports": [port("http", SHARED_PORT), port("https", SHARED_TLS_PORT)],
+        },
     })
 }
 
@@ -175,7 +182,7 @@ mod tests {
     use super::*;
     use crate::control::translate;
 
-    fn facts(service: Value) -> GatewayFacts {
+    fn facts(service: &Value) -> GatewayFacts {
         let object = json!({
             "apiVersion": "weir.dev/v1", "kind": "WeirGateway",
             "metadata": { "name": "foo", "namespace": "shop", "uid": "u" },
@@ -186,7 +193,7 @@ mod tests {
 
     #[test]
     fn it_has_no_selector_and_is_left_to_weir() {
-        let desired = desired(&facts(json!({})), "foo", 80, "http", "TCP");
+        let desired = desired(&facts(&json!({})), "foo", 80, "http", "TCP");
         assert_eq!(
             desired["spec"],
             json!({ "type": "NodePort", "ports":
@@ -199,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_and_what_is_no_longer_are_differences() {
         let facts =
-            facts(json!({ "type": "LoadBalancer", "nodePort": 30080, "externalTrafficPolicy": "Local" }));
+            facts(&json!({ "type": "LoadBalancer", "nodePort": 30080, "externalTrafficPolicy": "Local" }));
         let wanted = desired(&facts, "foo", 80, "http", "TCP");
         let mut made: Service = serde_json::from_value(wanted.clone()).unwrap();
         made.spec.as_mut().unwrap().cluster_ips = Some(vec!["10.96.0.7".to_owned()]);

@@ -182,10 +182,8 @@ mod tests {
 
     #[test]
     fn each_route_and_family_has_a_slice_and_no_external_address_has_one() {
-        let slices = published(
-            &[pod("1", "1.0.3", "10.0.0.1"), pod("2", "2.0.1", "10.0.0.2")],
-            &Told::default(),
-        );
+        let slices =
+            published(&[pod("1", "1.0.3", "10.0.0.1"), pod("2", "2.0.1", "10.0.0.2")], &Told::default());
         let shown = |slice: &EndpointSlice| {
             let route = slice.metadata.annotations.as_ref().unwrap()[ROUTE_LABEL].clone();
             (route, slice.address_type.clone(), slice.endpoints.as_ref().unwrap().len())
@@ -202,13 +200,8 @@ mod tests {
     fn a_terminating_endpoint_says_so_and_what_pod_it_is() {
         let mut leaving = pod("1", "1.0.3", "10.0.0.1");
         leaving.ready = false;
-        let told = Told {
-            uid: "u-1",
-            node: Some("n1"),
-            zone: Some("z1"),
-            is_serving: true,
-            is_terminating: true,
-        };
+        let told =
+            Told { uid: "u-1", node: Some("n1"), zone: Some("z1"), is_serving: true, is_terminating: true };
         let slices = published(&[leaving], &told);
         let endpoint = &slices[0].endpoints.as_ref().unwrap()[0];
         let conditions = endpoint.conditions.as_ref().unwrap();

@@ -256,6 +256,13 @@ fn camel(code: &str) -> String {
 
 fn service_ready(service: &Result<ServiceStatus, String>) -> Fresh {
     let (is_true, reason, message) = match service {
+        Ok(service) if service.type_.as_deref() == Some("LoadBalancer") && service.addresses.is_empty() => {
+            let message = format!(
+                "Service {} is there, and nobody has given it a load balancer address yet: a WeirAddressPool would",
+                service.name
+            );
+            (true, "Made", message)
+        }
         Ok(service) => (true, "Made", format!("Service {} is there", service.name)),
         Err(why) => (false, "NotReady", why.clone()),
     };
@@ -289,7 +296,7 @@ mod tests {
     use super::*;
     use crate::control::translate;
 
-    fn facts(spec: serde_json::Value) -> GatewayFacts {
+    fn facts(spec: &serde_json::Value) -> GatewayFacts {
         let object = json!({
             "apiVersion": "weir.dev/v1", "kind": "WeirGateway",
             "metadata": { "name": "foo", "namespace": "shop", "uid": "u", "generation": 2,
@@ -339,7 +346,7 @@ mod tests {
 
     #[test]
     fn routes_weights_and_times_are_told_and_remembered() {
-        let mut facts = facts(json!({ "selector": SPEC }));
+        let mut facts = facts(&json!({ "selector": SPEC }));
         let resolved = resolved(&facts, &["1.0.3", "2.0.1"]);
         let status = status(&known(&facts, &resolved), Timestamp::UNIX_EPOCH);
         assert_eq!(status.weights.as_deref(), Some("(1.0.3)=100% (2.0.1)=0%"));
@@ -356,10 +363,10 @@ mod tests {
 
     #[test]
     fn a_spec_that_is_wrong_is_refused_and_what_was_in_force_stays() {
-        let good = facts(json!({ "selector": SPEC }));
+        let good = facts(&json!({ "selector": SPEC }));
         let resolved = resolved(&good, &["1.0.3"]);
         let first = status(&known(&good, &resolved), Timestamp::UNIX_EPOCH);
-        let mut bad = facts(json!({ "selector": "label(app)(foo" }));
+        let mut bad = facts(&json!({ "selector": "label(app)(foo" }));
         bad.status = first.clone();
         let nothing = Resolved::default();
         let told = status(&known(&bad, &nothing), Timestamp::MAX);
@@ -372,7 +379,7 @@ mod tests {
 
     #[test]
     fn times_of_conditions_change_with_their_status_alone() {
-        let mut facts = facts(json!({ "selector": SPEC }));
+        let mut facts = facts(&json!({ "selector": SPEC }));
         let resolved = resolved(&facts, &["1.0.3"]);
         facts.status = status(&known(&facts, &resolved), Timestamp::UNIX_EPOCH);
         let mut later = known(&facts, &resolved);

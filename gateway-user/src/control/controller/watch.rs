@@ -31,7 +31,8 @@ use crate::control::{
     },
     resource::{WeirAddressPool, WeirGateway, WeirNode},
     translate::{
-        self, AgentSeen, GatewayFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen, ServiceSeen, SliceSeen,
+        self, AgentSeen, GatewayFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen, ServiceSeen,
+        SliceSeen,
     },
 };
 

@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     /// The API server says no, or cannot be asked.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", told(source))]
     Refused {
         /// What was written.
         what: String,
@@ -52,13 +52,21 @@ impl WriteError {
     }
 }
 
+/// What the API server says is made for people.
+fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => error.to_string(),
+    }
+}
+
 /// What came of the writes for a gateway.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) gateway: GatewayKey,
     /// What is there now.
     pub(super) changes: Vec<Change>,
-    /// What was not written.
+    /// What was not written of its slices and its status.
     pub(super) error: Option<WriteError>,
     /// What the API server said against its Service; `None` where it was not asked.
     pub(super) service: Option<Result<(), String>>,
@@ -99,8 +107,8 @@ impl Writer {
             done.take(status);
         }
         if let Some(service) = service {
-            done.service = Some(service.as_ref().map(drop).map_err(ToString::to_string));
-            done.take(service);
+            done.service =
+                Some(service.map(|change| done.changes.push(change)).map_err(|error| error.to_string()));
         }
         // Without its successors nothing is taken away.
         if done.error.is_none() {
@@ -150,7 +158,8 @@ impl Writer {
     ) -> Result<Change, WriteError> {
         let resource = ApiResource::erase::<WeirGateway>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let mut object = DynamicObject::new(name, &resource).within(namespace).data(json!({ "status": status }));
+        let mut object =
+            DynamicObject::new(name, &resource).within(namespace).data(json!({ "status": status }));
         object.metadata.resource_version = Some(version);
         let params = PostParams { field_manager: Some(CONTROLLER.to_owned()), ..PostParams::default() };
         let written = self.ask("status", name, api.replace_status(name, &params, &object)).await?;

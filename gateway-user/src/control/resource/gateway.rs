@@ -325,7 +325,7 @@ fn port(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
         "x-kubernetes-validations": [{
-            "rule": "type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[0-9]{1,5}(/(http|https|tcp|udp|tls))?$')",
+            "rule": "type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[0-9]{1,5}(/(http|https|tcp|udp|tls))?$') && int(self.split('/')[0]) >= 1 && int(self.split('/')[0]) <= 65535",
             "message": "expected a port from 1 to 65535, or one with its type like 9050/tcp; types are http, https, tcp, udp and tls",
         }],
     })

@@ -132,7 +132,9 @@ fn field(text: &str, finding: &Finding) -> String {
             }
             shown.push_str(name);
         } else {
-            shown.push_str(&format!("[{name}]"));
+            for part in ["[", name, "]"] {
+                shown.push_str(part);
+            }
         }
     }
     if shown.is_empty() { "spec".to_owned() } else { shown }
@@ -142,7 +144,7 @@ fn field(text: &str, finding: &Finding) -> String {
 mod tests {
     use super::*;
 
-    fn facts(spec: serde_json::Value) -> GatewayFacts {
+    fn facts(spec: &serde_json::Value) -> GatewayFacts {
         let object = json!({
             "apiVersion": "weir.dev/v1", "kind": "WeirGateway",
             "metadata": { "name": "foo", "namespace": "shop", "resourceVersion": "17", "generation": 3,
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_artifact_of_the_product_page_is_read() {
-        let facts = facts(json!({
+        let facts = facts(&json!({
             "virtualHosts": ["foo.bar.com"], "selector": "label(app)(foo) && label(version)((.*))",
             "service": { "type": "ClusterIP" },
         }));
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_mistake_says_which_field_and_where_in_it() {
-        let facts = facts(json!({
+        let facts = facts(&json!({
             "selector": "label(app)(foo)",
             "routes": { "(1.0)": { "weight": "95%" }, "(2.0)": { "condition": "Has Headr X-Id" } },
         }));

@@ -55,7 +55,7 @@ impl Owner for ReplicaSet {
         &self.metadata
     }
 
-    /// A Deployment keeps ReplicaSets of earlier templates for its history: they are no versions that exist.
+    /// A Deployment keeps `ReplicaSet`s of earlier templates for its history: they are no versions that exist.
     fn template(&self) -> Option<&PodTemplateSpec> {
         let owners = self.metadata.owner_references.iter().flatten();
         let is_history = owners.into_iter().any(|owner| owner.kind == "Deployment");

@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    fn read(status: serde_json::Value, deleted: bool) -> Option<PodFacts> {
+    fn read(status: &serde_json::Value, deleted: bool) -> Option<PodFacts> {
         let mut object = json!({
             "metadata": { "name": "foo-1", "namespace": "shop", "uid": "u", "labels": { "app": "foo" },
                           "creationTimestamp": "2026-01-01T00:00:00Z" },
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_ready_pod_is_an_endpoint_in_both_families() {
-        let facts = read(running("True"), false).unwrap();
+        let facts = read(&running("True"), false).unwrap();
         assert_eq!(facts.workload.addresses.len(), 2);
         assert_eq!(facts.workload.ports, [WorkloadPort { name: "http".into(), port: 8080 }]);
         assert_eq!(facts.workload.images, ["foo:1", "side"]);
@@ -115,20 +115,20 @@ mod tests {
 
     #[test]
     fn a_pod_on_its_way_out_serves_on_and_takes_nothing_new() {
-        let facts = read(running("True"), true).unwrap();
+        let facts = read(&running("True"), true).unwrap();
         assert!(!facts.workload.ready && facts.is_serving && facts.is_terminating);
     }
 
     #[test]
     fn a_pod_that_is_not_ready_or_has_no_address_is_no_place_to_go() {
-        assert!(!read(running("False"), false).unwrap().workload.ready);
-        let pending = read(json!({ "phase": "Pending" }), false).unwrap();
+        assert!(!read(&running("False"), false).unwrap().workload.ready);
+        let pending = read(&json!({ "phase": "Pending" }), false).unwrap();
         assert!(!pending.workload.ready && pending.workload.addresses.is_empty());
     }
 
     #[test]
     fn a_pod_that_has_ended_is_none() {
-        assert_eq!(read(json!({ "phase": "Succeeded" }), false), None);
-        assert_eq!(read(json!({ "phase": "Failed" }), false), None);
+        assert_eq!(read(&json!({ "phase": "Succeeded" }), false), None);
+        assert_eq!(read(&json!({ "phase": "Failed" }), false), None);
     }
 }

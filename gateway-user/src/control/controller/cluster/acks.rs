@@ -56,7 +56,8 @@ impl Cluster {
     /// Nodes that are to have an agent: where its pods are; where there are none, where one has said something.
     fn expected(&self) -> BTreeSet<Arc<str>> {
         let exists = |node: &Arc<str>| self.nodes.get(&(String::new(), node.to_string())).is_some();
-        let mut expected: BTreeSet<Arc<str>> = self.acks.pods.values().filter(|node| exists(node)).cloned().collect();
+        let mut expected: BTreeSet<Arc<str>> =
+            self.acks.pods.values().filter(|node| exists(node)).cloned().collect();
         if expected.is_empty() {
             let said = self.acks.agents.iter().map(|(key, _)| Arc::<str>::from(key.1.as_str()));
             expected.extend(said.filter(exists));

@@ -27,7 +27,9 @@ impl Cluster {
         self.planner.set_kept(kept);
         self.introduce();
         let was = self.last_good.clone();
-        self.planner.set_gateways(self.in_order(|facts| was.get(&facts.key).and_then(|good| good.spec.gateway.clone())));
+        self.planner.set_gateways(
+            self.in_order(|facts| was.get(&facts.key).and_then(|good| good.spec.gateway.clone())),
+        );
         self.planner.update(now);
         (self.news.declared, self.news.acks, self.news.addresses, self.news.nodes) = (true, true, true, true);
         for facts in self.gateways.values() {
@@ -43,7 +45,8 @@ impl Cluster {
         let reborn = std::mem::take(&mut self.news.reborn);
         if !reborn.is_empty() {
             // One of the same name that comes after it is another.
-            let rest = self.in_order(|facts| if reborn.contains(&facts.key) { None } else { self.good(facts) });
+            let rest =
+                self.in_order(|facts| if reborn.contains(&facts.key) { None } else { self.good(facts) });
             self.planner.set_gateways(rest);
             for key in &reborn {
                 self.planner.forget(key);

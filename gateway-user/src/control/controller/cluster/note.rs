@@ -9,7 +9,8 @@ use crate::control::{
     agent::{facts::Key, store::Fresh},
     controller::{status, watch::Change},
     translate::{
-        AgentSeen, GatewayFacts, NodeSeen, OwnerFacts, PodFacts, PoolSeen, SHARED_SERVICE, ServiceSeen, SliceSeen,
+        AgentSeen, GatewayFacts, NodeSeen, OwnerFacts, PodFacts, PoolSeen, SHARED_SERVICE, ServiceSeen,
+        SliceSeen,
     },
 };
 
@@ -217,7 +218,8 @@ impl Cluster {
             }
             let is_ours = |seen: &ServiceSeen| seen.service.is_some();
             let is_shared = key.0 == self.namespace && key.1 == SHARED_SERVICE;
-            self.news.addresses |= is_shared || old.is_some_and(|old| is_ours(old)) || seen.as_ref().is_some_and(is_ours);
+            self.news.addresses |=
+                is_shared || old.is_some_and(|old| is_ours(old)) || seen.as_ref().is_some_and(is_ours);
             self.mark(&key, false);
             self.services.set(&key, seen.map(Arc::new));
         }

@@ -122,7 +122,8 @@ impl Lead {
                 let service = seen.service.as_deref()?;
                 let is_shared = seen.key.0 == self.cluster.namespace() && seen.key.1 == SHARED_SERVICE;
                 let is_ours = is_shared || owner.is_some_and(|facts| service::is_ours(service, facts));
-                let wanted = owner.map(|facts| facts.service.load_balancer_ips.as_slice()).unwrap_or_default();
+                let wanted =
+                    owner.map(|facts| facts.service.load_balancer_ips.as_slice()).unwrap_or_default();
                 is_ours.then_some(Asking { key: &seen.key, service, wanted })
             })
             .collect();
