@@ -24,7 +24,6 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-
 use crate::{config::Config, dataplane};
 
 pub(crate) use desired::now;

@@ -101,7 +101,7 @@ pub(super) fn find(
     if status::differs_for_agents(&facts.status, &fresh)
         || facts.status.observed_generation != Some(facts.generation)
     {
-        known.nodes = cluster.nodes_without();
+        known.nodes = cluster.nodes_without(key);
         fresh = status::status(&known, now);
     }
     if fresh == facts.status {

@@ -24,15 +24,18 @@ use super::{
     metrics::Metrics,
     slices::{MANAGED_BY, MANAGED_BY_LABEL},
 };
-use crate::control::{
-    agent::{
-        facts::{Fact, Key},
-        store::Event,
-    },
-    resource::{WeirAddressPool, WeirGateway, WeirNode},
-    translate::{
-        self, AgentSeen, GatewayFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen, ServiceSeen,
-        SliceSeen,
+use crate::{
+    causes,
+    control::{
+        agent::{
+            facts::{Fact, Key},
+            store::Event,
+        },
+        resource::{WeirAddressPool, WeirGateway, WeirNode},
+        translate::{
+            self, AgentSeen, GatewayFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen, ServiceSeen,
+            SliceSeen,
+        },
     },
 };
 
@@ -168,7 +171,7 @@ async fn tell<K, F: Fact>(
             },
             Err(error) => {
                 metrics.count_watch_error(kind);
-                let error = error.to_string();
+                let error = causes::text_of_std(&error);
                 if trouble.as_ref() != Some(&error) {
                     tracing::warn!(kind, error, "what is known stays; the watch is tried again");
                     trouble = Some(error);

@@ -65,6 +65,8 @@ pub struct AgentSeen {
     pub uid: String,
     /// The highest version of a gateway that it has in force.
     pub programmed: u64,
+    /// Gateways that it cannot have as they are, `namespace/name`.
+    pub failed: Vec<String>,
 }
 
 /// A pool of addresses.
@@ -135,11 +137,13 @@ pub fn node(node: Node) -> NodeSeen {
 /// Reads an acknowledgement.
 #[expect(clippy::needless_pass_by_value, reason = "what arrives is not kept")]
 pub fn agent(node: WeirNode) -> AgentSeen {
-    let programmed = node.status.as_ref().and_then(|status| status.programmed.as_ref()?.parse().ok());
+    let status = node.status.clone().unwrap_or_default();
+    let programmed = status.programmed.and_then(|version| version.parse().ok());
     AgentSeen {
         key: (String::new(), node.name_any()),
         uid: node.uid().unwrap_or_default(),
         programmed: programmed.unwrap_or(0),
+        failed: status.errors.into_iter().filter_map(|error| error.gateway).collect(),
     }
 }
 

@@ -31,19 +31,20 @@ pub(super) struct Acks {
 impl Cluster {
     /// Which nodes have a gateway as it is.
     pub(in crate::control::controller) fn nodes_with(&self, key: &GatewayKey) -> NodesStatus {
-        self.nodes_from(self.acks.versions.get(key).copied().unwrap_or(u64::MAX))
+        self.nodes_from(key, self.acks.versions.get(key).copied().unwrap_or(u64::MAX))
     }
 
     /// Nobody has it yet: it was just written.
-    pub(in crate::control::controller) fn nodes_without(&self) -> NodesStatus {
-        self.nodes_from(u64::MAX)
+    pub(in crate::control::controller) fn nodes_without(&self, key: &GatewayKey) -> NodesStatus {
+        self.nodes_from(key, u64::MAX)
     }
 
-    fn nodes_from(&self, version: u64) -> NodesStatus {
+    fn nodes_from(&self, key: &GatewayKey, version: u64) -> NodesStatus {
         let expected = self.expected();
+        let shown = key.to_string();
         let has = |node: &str| {
             let agent = self.acks.agents.get(&(String::new(), node.to_owned()));
-            agent.is_some_and(|agent| agent.programmed >= version)
+            agent.is_some_and(|agent| agent.programmed >= version && !agent.failed.contains(&shown))
         };
         let lagging: Vec<&str> = expected.iter().map(AsRef::as_ref).filter(|node| !has(node)).collect();
         NodesStatus {
