@@ -44,5 +44,6 @@ pub fn to_fuzz() -> Result<()> {
 /// What the tests take.
 pub fn to_test() -> Result<()> {
     to_run()?;
+    kubernetes::ensure()?;
     h2spec::ensure()
 }

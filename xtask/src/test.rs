@@ -34,6 +34,7 @@ pub fn command(args: &Args) -> Result<()> {
         tests.env("WEIR_PROPTEST_FACTOR", "10");
     }
     tests.env("WEIR_BIN", &weir);
+    tests.env("WEIR_KUBE", setup::kubernetes::kube()?);
     tests.args(&args.filter).arg("--").args(args.all.then_some("--include-ignored"));
     let mut failed = Vec::new();
     if let Err(error) = show(&mut tests) {

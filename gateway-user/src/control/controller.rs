@@ -40,23 +40,18 @@ pub struct Options {
     pub route_ttl: Duration,
 }
 
-/// Runs a controller until `stop`. Where it leads no more it begins anew: what it knew may be outdated.
+/// Runs a controller until `stop`.
 pub async fn run(client: Client, options: &Options, metrics: &Metrics, stop: impl Future<Output = ()>) {
     let mut candidate = Candidate::start(&client, &options.namespace, &options.lease, &options.identity);
-    let follow = async {
-        loop {
-            let (teller, mut events) = mpsc::channel(EVENTS);
-            let _watches = watch::start(&client, &options.namespace, &teller, metrics);
-            let cluster = Cluster::new(&options.namespace, options.route_ttl);
-            let lead = Lead::new(client.clone(), cluster, &options.identity, metrics.clone());
-            lead.follow(&mut events, &mut candidate).await;
-            metrics.set_ready(false);
-        }
-    };
+    let (teller, mut events) = mpsc::channel(EVENTS);
+    let watches = watch::start(&client, &options.namespace, &teller, metrics);
+    let cluster = Cluster::new(&options.namespace, options.route_ttl);
+    let lead = Lead::new(client, cluster, &options.identity, metrics.clone());
     select! {
-        () = follow => {}
+        () = lead.follow(&mut events, &mut candidate) => {}
         () = stop => {}
     }
+    drop(watches);
     metrics.set_leader(false);
     candidate.leave().await;
 }

@@ -83,6 +83,8 @@ struct News {
     reborn: HashSet<GatewayKey>,
     /// Gateways that are gone.
     gone: Vec<GatewayKey>,
+    /// Gateways of which somebody else wrote what is in force: one who led before.
+    overwritten: HashSet<GatewayKey>,
     /// Gateways to be looked at again.
     stale: HashMap<GatewayKey, Stale>,
     /// Pods of which something changed that only slices tell.
@@ -174,12 +176,13 @@ impl Cluster {
 
     /// Whether something has changed that was not looked at.
     pub(super) fn has_news(&self) -> bool {
-        let News { declared, reborn, gone, stale, pods, acks, addresses, nodes } = &self.news;
+        let News { declared, reborn, gone, overwritten, stale, pods, acks, addresses, nodes } = &self.news;
         *declared
             || *acks
             || *addresses
             || *nodes
-            || !(reborn.is_empty() && gone.is_empty() && stale.is_empty() && pods.is_empty())
+            || !(reborn.is_empty() && gone.is_empty() && overwritten.is_empty())
+            || !(stale.is_empty() && pods.is_empty())
             || self.planner.has_news()
     }
 

@@ -91,7 +91,7 @@ impl Lead {
         }
     }
 
-    /// Follows what watches tell; ends where it leads no more, and with it what it was writing.
+    /// Follows what watches tell, until nothing is told any more.
     pub(super) async fn follow(
         mut self,
         events: &mut mpsc::Receiver<(Instant, Change)>,
@@ -103,14 +103,7 @@ impl Lead {
             let due = self.due();
             select! {
                 biased;
-                () = candidate.until(!self.leads) => {
-                    if self.leads {
-                        self.metrics.set_leader(false);
-                        return;
-                    }
-                    self.leads = true;
-                    self.metrics.set_leader(true);
-                }
+                () = candidate.until(!self.leads) => self.lead(!self.leads),
                 event = events.recv() => {
                     let Some(event) = event else { return };
                     self.note(event, events);
@@ -123,6 +116,19 @@ impl Lead {
         }
     }
 
+    /// Leads from now on, or does not: then what it was writing ends, and only what it watches is still known.
+    fn lead(&mut self, leads: bool) {
+        self.leads = leads;
+        self.metrics.set_leader(leads);
+        if !leads {
+            self.tasks = JoinSet::new();
+            self.courses.clear();
+            self.waiting.clear();
+            (self.busy, self.others, self.has_begun) = (0, Others::default(), false);
+            self.cluster.rest(now());
+        }
+    }
+
     /// What has come already is taken together.
     fn note(&mut self, (at, change): (Instant, Change), events: &mut mpsc::Receiver<(Instant, Change)>) {
         self.cluster.handle(change);
@@ -130,7 +136,7 @@ impl Lead {
             let Ok((_, change)) = events.try_recv() else { break };
             self.cluster.handle(change);
         }
-        if self.cluster.has_news() {
+        if self.has_begun && self.cluster.has_news() {
             self.arrived.get_or_insert(at);
         }
     }

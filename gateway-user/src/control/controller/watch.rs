@@ -48,6 +48,8 @@ const WATCH_SECONDS: u32 = 60;
 pub(super) enum Change {
     /// To a gateway.
     Gateway(Event<GatewayFacts>),
+    /// Its status was written by this controller.
+    OwnStatus(Box<GatewayFacts>),
     /// To a pod.
     Pod(Event<PodFacts>),
     /// To something of this kind that makes pods.

@@ -47,6 +47,12 @@ impl WriteError {
         self.has_code(409)
     }
 
+    /// Whether the API server has looked at it and says no.
+    fn is_verdict(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if matches!(&**source, kube::Error::Api(_)))
+            && !self.is_conflict()
+    }
+
     fn has_code(&self, code: u16) -> bool {
         matches!(self, Self::Refused { source, .. } if matches!(&**source, kube::Error::Api(error) if error.code == code))
     }
@@ -106,9 +112,15 @@ impl Writer {
             done.is_status_written = status.is_ok();
             done.take(status);
         }
-        if let Some(service) = service {
-            done.service =
-                Some(service.map(|change| done.changes.push(change)).map_err(|error| error.to_string()));
+        match service {
+            Some(Ok(change)) => {
+                done.service = Some(Ok(()));
+                done.changes.push(change);
+            }
+            // For its user to mend: its endpoints do not wait for that.
+            Some(Err(error)) if error.is_verdict() => done.service = Some(Err(error.to_string())),
+            Some(Err(error)) => done.take(Err(error)),
+            None => {}
         }
         // Without its successors nothing is taken away.
         if done.error.is_none() {
@@ -168,7 +180,7 @@ impl Writer {
             what,
             source: Box::new(kube::Error::SerdeError(serde::de::Error::custom(error))),
         })?;
-        Ok(Change::Gateway(Event::Applied(translate::gateway(&gateway))))
+        Ok(Change::OwnStatus(Box::new(translate::gateway(&gateway))))
     }
 
     /// One that was made by somebody else just now is not taken over.

@@ -13,6 +13,7 @@ use crate::control::{
 impl Cluster {
     /// Goes on from what statuses remember: what is in force first, then what is declared since.
     pub(in crate::control::controller) fn begin(&mut self, now: u64) {
+        self.news.overwritten.clear();
         let mut kept = Kept::default();
         for facts in self.gateways.values() {
             if facts.status.observed_generation.is_some() {
@@ -37,8 +38,33 @@ impl Cluster {
         }
     }
 
+    /// Leads no more: what came of what is known is forgotten.
+    pub(in crate::control::controller) fn rest(&mut self, now: u64) {
+        self.planner.set_gateways(Vec::new());
+        self.planner.update(now);
+        self.resolved.clear();
+        self.findings.clear();
+        self.last_good.clear();
+    }
+
+    /// Goes on from what another leader wrote last.
+    fn read_again(&mut self) {
+        let overwritten = std::mem::take(&mut self.news.overwritten);
+        if overwritten.is_empty() {
+            return;
+        }
+        let mut kept = self.planner.resolved().kept.clone();
+        for key in overwritten {
+            if let Some(facts) = self.gateways.get(&(key.namespace.clone(), key.name.clone())) {
+                kept.gateways.insert(key, status::remembered(facts));
+            }
+        }
+        self.planner.set_kept(kept);
+    }
+
     /// Tells the planner of gateways.
     pub(super) fn declare(&mut self, now: u64) {
+        self.read_again();
         if !std::mem::take(&mut self.news.declared) {
             return;
         }

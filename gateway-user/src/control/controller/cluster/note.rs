@@ -20,7 +20,11 @@ impl Cluster {
         match change {
             Change::Gateway(event) => {
                 let fresh = self.gateways.note(event);
-                self.set_gateways(fresh);
+                self.set_gateways(fresh, false);
+            }
+            Change::OwnStatus(facts) => {
+                let key = (facts.key.namespace.clone(), facts.key.name.clone());
+                self.set_gateways(vec![(key, Some(*facts))], true);
             }
             Change::Pod(event) => {
                 let fresh = self.pods.note(event);
@@ -57,7 +61,7 @@ impl Cluster {
     /// Takes it that what empty lists left out is gone.
     pub(in crate::control::controller) fn believe(&mut self) {
         let gone = self.gateways.believe();
-        self.set_gateways(gone);
+        self.set_gateways(gone, false);
         let gone = self.pods.believe();
         self.set_pods(gone);
         for of_kind in 0..OWNERS.len() {
@@ -76,7 +80,7 @@ impl Cluster {
         self.set_pools(gone);
     }
 
-    fn set_gateways(&mut self, fresh: Vec<Fresh<GatewayFacts>>) {
+    fn set_gateways(&mut self, fresh: Vec<Fresh<GatewayFacts>>, is_own: bool) {
         for (key, facts) in fresh {
             let gateway = GatewayKey::new(key.0.clone(), key.1.clone());
             let old = self.gateways.get(&key).cloned();
@@ -100,6 +104,9 @@ impl Cluster {
             });
             if is_new_to_agents {
                 self.acks.versions.insert(gateway.clone(), facts.version);
+            }
+            if same.is_some_and(|old| status::differs_for_agents(&old.status, &facts.status)) && !is_own {
+                self.news.overwritten.insert(gateway.clone());
             }
             self.news.declared |= same.is_none_or(|old| old.spec != facts.spec);
             self.news.addresses |= same.is_none_or(|old| old.service != facts.service);
