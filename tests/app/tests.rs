@@ -32,8 +32,8 @@ async fn count(args: load::Args) -> Value {
     let args = load::Args { rate: 200.0, connections: 2, ..args };
     let asking = load::ask(&args, Rc::clone(&tally), std::future::pending());
     LocalSet::new().run_until(asking).await.unwrap();
-    let json = tally.borrow().json();
-    json
+    let seen = tally.borrow();
+    seen.json()
 }
 
 fn assert_all_answered(seen: &Value, client: &str) {

@@ -15,7 +15,7 @@ use std::{
 use gateway_tests::{agent::weir, command::Folder, wait_until};
 use serde_json::Value;
 
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// etcd and kube-apiserver, and whatever else is started. All of it ends with this.
 pub struct Server {

@@ -28,7 +28,8 @@ impl Cluster {
         let get = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let kubeconfig = get(&described, "kubeconfig");
         let config = Kubeconfig::read_from(&kubeconfig)?;
-        let config = Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
+        let config =
+            Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
         let node = &described["nodes"][0];
         Ok(Self {
             client: Client::try_from(config)?,
@@ -69,7 +70,9 @@ impl Cluster {
     pub fn processes(&self, program: &str, argument: &str) -> Result<Vec<u32>> {
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")? {
-            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
             let is_program = words.next().is_some_and(|word| word.ends_with(program));

@@ -61,7 +61,8 @@ async fn run(args: Args) -> Result<()> {
     summary.add("one endpoint goes or comes back", &singles);
     let many = measure::many(&cluster, &scene).await?;
     summary.add("one endpoint of each service at once", &many);
-    summary.single("a weight, from the patch to the node's acknowledgement", &measure::weights(&cluster).await?);
+    summary
+        .single("a weight, from the patch to the node's acknowledgement", &measure::weights(&cluster).await?);
     summary.single("start of an agent, until everything is in force", &measure::starts(&cluster).await?);
     print!("{summary}");
     if let Some(path) = &args.plot {

@@ -71,7 +71,8 @@ pub async fn many(cluster: &Cluster, scene: &Scene) -> Result<Times> {
             .try_collect::<Vec<_>>()
             .await?;
         if let Some(observer) = &observer {
-            let owners: Vec<String> = (0..scene.services).map(|service| format!("service-{service}")).collect();
+            let owners: Vec<String> =
+                (0..scene.services).map(|service| format!("service-{service}")).collect();
             times.kube_proxy.extend(observer.until_quiet(&owners, began).await);
         }
         sleep(QUIET).await;
@@ -86,7 +87,8 @@ pub async fn weights(cluster: &Cluster) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for at in 0..20 {
         let (one, other) = (format!("{}%", 50 + at), format!("{}%", 50 - at));
-        let spec = json!({ "spec": { "routes": { "(1.0.0)": { "weight": one }, "(2.0.0)": { "weight": other } } } });
+        let spec =
+            json!({ "spec": { "routes": { "(1.0.0)": { "weight": one }, "(2.0.0)": { "weight": other } } } });
         let began = Instant::now();
         let patched = gateways.patch("gateway-0", &PatchParams::default(), &Patch::Merge(&spec)).await?;
         let generation = patched.metadata.generation;
@@ -94,7 +96,8 @@ pub async fn weights(cluster: &Cluster) -> Result<Vec<f64>> {
             let now = gateways.get("gateway-0").await?;
             let status = &now.data["status"];
             let conditions = status["conditions"].as_array().into_iter().flatten();
-            let mut programmed = conditions.filter(|one| one["type"] == "Programmed" && one["status"] == "True");
+            let mut programmed =
+                conditions.filter(|one| one["type"] == "Programmed" && one["status"] == "True");
             let is_observed = status["observedGeneration"].as_i64() == generation;
             if is_observed && status["routes"][0]["weight"] == one && programmed.next().is_some() {
                 break;
@@ -119,7 +122,7 @@ pub async fn starts(cluster: &Cluster) -> Result<Vec<f64>> {
         let began = Instant::now();
         loop {
             sleep(Duration::from_millis(500)).await;
-            ensure!(began.elapsed() < Duration::from_secs(120), "the agent does not come back");
+            ensure!(began.elapsed() < Duration::from_mins(2), "the agent does not come back");
             if cluster.processes("weir", "agent")?.is_empty() {
                 continue;
             }
@@ -208,11 +211,7 @@ impl Observer {
                 }
             }
         });
-        Ok(Self {
-            slices: tokio::sync::Mutex::new(slices),
-            rules: std::sync::Mutex::new(rules),
-            monitor,
-        })
+        Ok(Self { slices: tokio::sync::Mutex::new(slices), rules: std::sync::Mutex::new(rules), monitor })
     }
 
     /// From the arrival of the first slice of `owners` after `began` to the last change of the rules, in

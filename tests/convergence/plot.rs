@@ -34,8 +34,8 @@ pub fn draw(path: &Path, singles: &Times, many: &Times) -> Result<()> {
     for (name, times, color, width) in lines.into_iter().filter(|(_, times, ..)| !times.is_empty()) {
         let mut sorted = times.clone();
         sorted.sort_by(f64::total_cmp);
-        let total = sorted.len() as f64;
-        let points = sorted.iter().enumerate().map(|(at, time)| (time.max(0.1), (at + 1) as f64 / total * 100.0));
+        let total = f64::from(u32::try_from(sorted.len()).unwrap_or(u32::MAX));
+        let points = (1_u32..).zip(&sorted).map(|(at, time)| (time.max(0.1), f64::from(at) / total * 100.0));
         chart
             .draw_series(LineSeries::new(points, color.stroke_width(width)))
             .map_err(|error| failed(&error))?

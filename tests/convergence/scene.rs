@@ -24,7 +24,7 @@ pub const NAMESPACE: &str = "convergence";
 const NODES: usize = 20;
 /// Requests at a time.
 const AT_ONCE: usize = 32;
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How much of everything there is.
 #[derive(Clone, Copy, Debug)]

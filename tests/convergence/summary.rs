@@ -40,9 +40,17 @@ impl Summary {
     pub fn memory(&mut self, cluster: &Cluster) -> Result<()> {
         for (argument, name) in [("agent", "agent"), ("controller", "controller")] {
             for pid in cluster.processes("weir", argument)? {
-                let of = |line: &str| memory(pid, line).map_or_else(|| "-".to_owned(), |kib| format!("{} MiB", kib / 1_024));
+                let of = |line: &str| {
+                    memory(pid, line).map_or_else(|| "-".to_owned(), |kib| format!("{} MiB", kib / 1_024))
+                };
                 let shown = format!("{} (of its own: {})", of("VmRSS"), of("RssAnon"));
-                self.rows.push([format!("memory of the {name}"), "weir".into(), shown, String::new(), String::new()]);
+                self.rows.push([
+                    format!("memory of the {name}"),
+                    "weir".into(),
+                    shown,
+                    String::new(),
+                    String::new(),
+                ]);
             }
         }
         Ok(())
@@ -51,11 +59,11 @@ impl Summary {
     fn row(&mut self, what: &str, who: &str, times: &[f64]) {
         let mut sorted = times.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let at = |share: f64| -> String {
-            let place = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
+        let at = |per_cent: usize| -> String {
+            let place = (sorted.len() * per_cent).div_ceil(100).clamp(1, sorted.len().max(1)) - 1;
             sorted.get(place).map_or_else(|| "-".to_owned(), |time| format!("{time:.2} ms"))
         };
-        self.rows.push([format!("{what} (n = {})", sorted.len()), who.into(), at(0.5), at(0.99), at(1.0)]);
+        self.rows.push([format!("{what} (n = {})", sorted.len()), who.into(), at(50), at(99), at(100)]);
     }
 }
 

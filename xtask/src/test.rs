@@ -1,11 +1,11 @@
 //! `cargo xtask test`: unit tests, packets over `TEST_RUN`, the proxy on sockets, namespaces with real XDP, and
-//! the demo as a check.
+//! both demos as checks, one of them on a real cluster.
 
 use anyhow::{Result, bail};
 
 use crate::{
     build::{self, Profile},
-    demo,
+    cluster, demo,
     exec::{cargo, need_root, show},
     fuzz, readme, setup,
 };
@@ -44,6 +44,12 @@ pub fn command(args: &Args) -> Result<()> {
         && let Err(error) = demo::check(&weir)
     {
         failed.push(format!("{error:#}"));
+    }
+    // The whole story on a real cluster; with all tests on as many nodes as it is told for.
+    if args.filter.is_none()
+        && let Err(error) = cluster::demo::check(if args.all { 3 } else { 2 })
+    {
+        failed.push(format!("the story on a cluster: {error:#}"));
     }
     if args.all && args.filter.is_none() {
         if let Err(error) = fuzz::every_target(FUZZING_SECONDS) {

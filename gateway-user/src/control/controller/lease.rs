@@ -81,7 +81,7 @@ async fn stand(lease: Claim, tell: watch::Sender<bool>) {
             Ok(Ok(true)) => renewed = Some(began),
             Ok(Ok(false)) => renewed = None,
             Ok(Err(error)) => {
-                tracing::warn!(%error, leads = renewed.is_some(), "the lease cannot be asked for")
+                tracing::warn!(%error, leads = renewed.is_some(), "the lease cannot be asked for");
             }
             Err(_) => tracing::warn!(leads = renewed.is_some(), "nobody answers who has the lease"),
         }

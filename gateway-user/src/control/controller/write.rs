@@ -60,10 +60,12 @@ impl WriteError {
 
 /// What the API server says is made for people.
 fn told(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
-        error => error.to_string(),
+    if let kube::Error::Api(status) = error
+        && !status.message.is_empty()
+    {
+        return status.message.clone();
     }
+    error.to_string()
 }
 
 /// What came of the writes for a gateway.

@@ -27,8 +27,8 @@ struct Story {
 impl Story {
     /// Everything is known; nothing is there but pods of these versions.
     fn begin(versions: &[&str]) -> Self {
-        let mut cluster = Cluster::new("weir-system", Duration::from_secs(3_600));
-        for change in [
+        let mut cluster = Cluster::new("weir-system", Duration::from_hours(1));
+        for change in vec![
             Change::Gateway(Event::Begin),
             Change::Gateway(Event::End),
             Change::Pod(Event::Begin),
@@ -314,7 +314,7 @@ fn nodes_have_a_gateway_once_they_acknowledge_the_version_that_changed_it() {
 
 #[test]
 fn an_empty_list_of_pods_beside_endpoints_is_doubted() {
-    let mut cluster = Cluster::new("weir-system", Duration::from_secs(3_600));
+    let mut cluster = Cluster::new("weir-system", Duration::from_hours(1));
     cluster.handle(Change::Pod(Event::Begin));
     cluster.handle(Change::Pod(Event::End));
     let slice: EndpointSlice = serde_json::from_value(json!({
