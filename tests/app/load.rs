@@ -54,6 +54,9 @@ pub struct Args {
     /// How long, in seconds; until it is told to end where nothing is said
     #[arg(long = "for", value_name = "SECONDS")]
     pub time: Option<f64>,
+    /// How many times, all in all; whatever the time where nothing is said
+    #[arg(long, value_name = "NUMBER")]
+    pub count: Option<u64>,
 }
 
 /// Asks until `end`, or until the time is over; prints the counts each second and at the end.
@@ -86,7 +89,8 @@ pub async fn ask(args: &Args, tally: Rc<RefCell<Tally>>, end: impl Future<Output
     let tasks = LocalSet::new();
     let mut askers = JoinSet::new();
     for number in 0..args.connections {
-        let one = keep_asking(asker.clone(), Rhythm::new(args, number), Rc::clone(&tally), stopped.clone());
+        let rhythm = Rhythm::new(args, number);
+        let one = keep_asking(asker.clone(), rhythm, args.count, Rc::clone(&tally), stopped.clone());
         askers.spawn_local_on(one, &tasks);
     }
     let over = async {
@@ -96,9 +100,18 @@ pub async fn ask(args: &Args, tally: Rc<RefCell<Tally>>, end: impl Future<Output
         }
     };
     let all = async {
-        tokio::select! {
-            () = over => {}
-            () = end => {}
+        let mut over = pin!(async {
+            tokio::select! {
+                () = over => {}
+                () = end => {}
+            }
+        });
+        loop {
+            tokio::select! {
+                () = &mut over => break,
+                // One after the other, where there is a count.
+                done = askers.join_next() => if done.is_none() { break },
+            }
         }
         let _ = stop.send(true);
         while askers.join_next().await.is_some() {}
@@ -124,6 +137,7 @@ impl Rhythm {
 async fn keep_asking(
     mut asker: Asker,
     rhythm: Rhythm,
+    count: Option<u64>,
     tally: Rc<RefCell<Tally>>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -134,6 +148,9 @@ async fn keep_asking(
         tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => return,
             _ = beat.tick() => {}
+        }
+        if count.is_some_and(|count| tally.borrow().asked() >= count) {
+            return;
         }
         tally.borrow_mut().sent();
         let answered = timeout(PATIENCE, asker.ask()).await;

@@ -51,6 +51,11 @@ impl Tally {
         self.sent += 1;
     }
 
+    /// How much was sent so far.
+    pub fn asked(&self) -> u64 {
+        self.sent
+    }
+
     /// What came of it.
     pub fn outcome(&mut self, outcome: Result<Answer, String>) {
         match outcome {

@@ -113,3 +113,13 @@ fn a_url_has_a_port_and_a_path() {
     assert_eq!(parts, ("[::1]:8080", "[::1]:8080", "/a?b=c"));
     assert!(Url::parse("https://x/", None).is_err());
 }
+
+#[tokio::test]
+async fn a_count_is_kept_exactly() {
+    let ([http, ..], _end, _server) = start(0.0);
+    for fresh in [false, true] {
+        let url = Some(format!("http://127.0.0.1:{http}/"));
+        let seen = count(load::Args { url, fresh, count: Some(23), ..load::Args::default() }).await;
+        assert_eq!((&seen["sent"], &seen["ok"]), (&23.into(), &23.into()), "{seen}");
+    }
+}

@@ -2,11 +2,18 @@
 //! failures on purpose.
 
 pub mod app;
+pub mod ask;
 pub mod kubectl;
 pub mod load;
 mod xtask;
 
-use std::{net::IpAddr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -18,6 +25,7 @@ use crate::{
 };
 
 pub use app::App;
+pub use ask::Asker;
 pub use kubectl::Kubectl;
 pub use load::{Load, Tally};
 
@@ -45,6 +53,8 @@ pub struct Node {
     pub pid: Option<u64>,
     /// Its network namespace.
     pub netns: String,
+    /// The cgroup of everything that runs on it, as this machine sees it.
+    pub cgroup: PathBuf,
 }
 
 impl Cluster {
@@ -224,6 +234,7 @@ impl Node {
             addresses: addresses(&node["addresses"]),
             pid: node["pid"].as_u64(),
             netns: text("netns")?,
+            cgroup: text("cgroup")?.into(),
         })
     }
 
@@ -233,10 +244,40 @@ impl Node {
     /// Where the node is down.
     pub fn command(&self, program: &str) -> Result<Command> {
         let pid = self.pid.with_context(|| format!("{} is down", self.name))?.to_string();
-        let mut command = Command::new("nsenter");
-        command.args(["--target", &pid, "--mount", "--net", "--uts", "--", program]);
+        // What runs on a node runs in its cgroups.
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(&self.cgroup);
+        command.args(["nsenter", "--target", &pid, "--mount", "--net", "--uts", "--", program]);
         Ok(command)
     }
+
+    /// The processes of the pod called `name` that Kubernetes tells its name, as `POD_NAME`.
+    ///
+    /// # Errors
+    /// Where the node's processes cannot be listed.
+    pub fn processes_of(&self, name: &str) -> Result<Vec<i32>> {
+        let told = format!("POD_NAME={name}");
+        let is_told = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|one| one == told.as_bytes())
+        };
+        let mut all = Vec::new();
+        processes_in(&self.cgroup, &mut all)?;
+        Ok(all.into_iter().filter(is_told).collect())
+    }
+}
+
+/// Processes of a cgroup and of those below it; one that goes meanwhile has none.
+fn processes_in(cgroup: &Path, found: &mut Vec<i32>) -> Result<()> {
+    let listed = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    found.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
+    for entry in fs::read_dir(cgroup).with_context(|| format!("reading {}", cgroup.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            processes_in(&path, found)?;
+        }
+    }
+    Ok(())
 }
 
 fn addresses(list: &Value) -> Vec<IpAddr> {

@@ -210,7 +210,7 @@ impl Drop for Load {
 }
 
 impl Tally {
-    fn read(said: &Value) -> Self {
+    pub(super) fn read(said: &Value) -> Self {
         let number = |name: &str| said[name].as_u64().unwrap_or(0);
         let counts = |name: &str| {
             let each = said[name].as_object().into_iter().flatten();
