@@ -18,6 +18,7 @@ mod outage;
 mod plan;
 mod scale;
 mod status;
+pub mod suite;
 
 use std::{os::unix::process::CommandExt, path::PathBuf, process::Command};
 
@@ -75,6 +76,8 @@ enum What {
     },
     /// Show a canary of real traffic moving from one version to the next, on a cluster of its own
     Demo(demo::Args),
+    /// Run the tests of what users see on a cluster, on one of its own
+    Test(suite::Args),
     /// Have a node fail and come back
     Node {
         /// What becomes of it
@@ -115,6 +118,10 @@ pub fn command_line(args: &Args) -> Result<()> {
             images::check(tars)?;
             let (plan, _) = existing(&args.name)?;
             tars.iter().try_for_each(|tar| images::load(&plan, tar))
+        }
+        What::Test(suite) => {
+            need_root("a cluster")?;
+            suite::command_line(&args.name, suite)
         }
         What::Demo(demo) => {
             need_root("a cluster")?;
