@@ -1,5 +1,5 @@
 //! `cargo xtask test`: unit tests, packets over `TEST_RUN`, the proxy on sockets, namespaces with real XDP, and
-//! both demos as checks, one of them on a real cluster.
+//! the demos as a check: in namespaces, and on a cluster.
 
 use anyhow::{Result, bail};
 
@@ -16,10 +16,11 @@ const FUZZING_SECONDS: u32 = 20;
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run the slow tests too (those marked as ignored), the fuzzer for a while, and the commands of README.md
+    /// Run the slow tests too (those marked as ignored), the demo on three nodes instead of two, the tests on a cluster,
+    /// the fuzzer for a while, and the commands of README.md
     #[arg(long)]
     all: bool,
-    /// Only the tests whose names contain this; without the demo
+    /// Only the tests whose names contain this; without the demos
     filter: Option<String>,
 }
 
@@ -40,23 +41,16 @@ pub fn command(args: &Args) -> Result<()> {
     if let Err(error) = show(&mut tests) {
         failed.push(format!("{error:#}"));
     }
-    if args.filter.is_none()
-        && let Err(error) = demo::check(&weir)
-    {
-        failed.push(format!("{error:#}"));
-    }
-    // The whole story on a real cluster; with all tests on as many nodes as it is told for.
-    if args.filter.is_none()
-        && let Err(error) = cluster::demo::check(if args.all { 3 } else { 2 })
-    {
-        failed.push(format!("the story on a cluster: {error:#}"));
-    }
-    if args.all && args.filter.is_none() {
-        if let Err(error) = fuzz::every_target(FUZZING_SECONDS) {
-            failed.push(format!("{error:#}"));
-        }
-        if let Err(error) = readme::run() {
-            failed.push(format!("README.md: {error:#}"));
+    if args.filter.is_none() {
+        let mut try_out = |what: &str, done: Result<()>| {
+            failed.extend(done.err().map(|error| format!("{what}: {error:#}")));
+        };
+        try_out("demo", demo::check(&weir));
+        try_out("cluster demo", cluster::demo::check(if args.all { 3 } else { 2 }));
+        if args.all {
+            try_out("cluster test", cluster::suite::check());
+            try_out("fuzz", fuzz::every_target(FUZZING_SECONDS));
+            try_out("README.md", readme::run());
         }
     }
     if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }

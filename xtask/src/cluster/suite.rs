@@ -35,6 +35,11 @@ pub fn command_line(name: &str, args: &Args) -> Result<()> {
     done.and(down)
 }
 
+/// All of it, as a test.
+pub fn check() -> Result<()> {
+    command_line(NAME, &Args { here: false, filter: None })
+}
+
 /// One test after the other: two processors hardly carry a cluster and one load.
 fn run(name: &str, args: &Args, binaries: &Binaries) -> Result<()> {
     let mut tests = cargo(&["test", "--package", "gateway-tests", "--test", "cluster"]);
