@@ -28,6 +28,7 @@ pub struct Args {
 pub fn command(args: &Args) -> Result<()> {
     need_root("testing Weir")?;
     setup::to_test()?;
+    setup::kubernetes::ensure()?;
     let weir = build::build("gateway-user", "weir", Profile::Dev)?;
     let mut tests = cargo(&["test", "--workspace", "--exclude", "gateway-ebpf", "--no-fail-fast"]);
     if args.all {
