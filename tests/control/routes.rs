@@ -18,7 +18,7 @@ fn a_version_becomes_a_route_and_its_pods_are_followed() {
     let expected =
         [("(1.0.3)", "10.244.0.5", false), ("(1.0.3)", "fd44::5", false), ("(2.0.1)", "10.244.0.6", true)];
     server.wait_for_published("foo-ingress", &expected);
-    server.kubectl(&["delete", "pod", "-n", "shop", "foo-1", "--now", "--force"]);
+    server.kubectl(&["delete", "pod", "-n", "shop", "foo-1", "--grace-period=0", "--force"]);
     server.wait_for_published("foo-ingress", &[("(2.0.1)", "10.244.0.6", true)]);
     // Nothing automatic turns 0 into more, and after its time what is gone is gone.
     server.wait_for_weights("foo-ingress", "(2.0.1)=0%");

@@ -89,7 +89,7 @@ impl Server {
     fn install(&self) {
         let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
         let path = |name: &str| deploy.join(name).display().to_string();
-        self.kubectl(&["apply", "-f", &path("crd")]);
+        self.kubectl(&["apply", "--server-side", "-k", &path("crd")]);
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
         self.kubectl(&["create", "namespace", "weir-system"]);
         self.kubectl(&["apply", "-n", "weir-system", "-f", &path("base/controller-rbac.yaml")]);
