@@ -1,6 +1,9 @@
 //! The ways in, each under a load of its own from the beginning to the end.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result};
 use gateway_tests::cluster::{Load, Tally};
@@ -8,7 +11,7 @@ use gateway_tests::cluster::{Load, Tally};
 use crate::stage::{HOST, NAMESPACE, NEW, Stage};
 
 /// Loads of the story; more would measure the machine.
-const RATE: &str = "30/s";
+const RATE: &str = "40/s";
 /// Connections begun this soon after an acknowledgement are not counted: they may have been under way.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -84,9 +87,9 @@ impl Paths {
 
     /// A step begins: what is counted in it, is counted from now on.
     pub fn begin(&mut self) -> Result<()> {
-        let froms: Vec<_> = self.0.iter().map(|path| path.load.after(SETTLE)).collect::<Result<_>>()?;
-        for (path, from) in self.0.iter_mut().zip(froms) {
-            path.from = from;
+        let settled = SystemTime::now() + SETTLE;
+        for path in &mut self.0 {
+            path.from = path.load.after(settled)?;
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub const HOST: &str = "foo.bar.com";
 const ADDRESSES: u64 = 2;
 /// What changes is in force on every node within milliseconds; pods take longer, and a busy machine too.
 const SOON: Duration = Duration::from_mins(1);
+/// An address is given to a load balancer within this time, if ever.
+const GIVEN: Duration = Duration::from_secs(10);
 /// It, as a user writes it.
 pub const ARTIFACT: &str = include_str!("../../deploy/examples/foo-ingress.yaml");
 
@@ -125,18 +127,25 @@ impl Stage {
         Ok(format!("{name}.{NAMESPACE}.svc.cluster.local:{port}"))
     }
 
-    /// Where the shared port 80 is, from outside: at the load balancer's address.
+    /// Where the shared port 80 is, from outside: at the load balancer's address, or, where nobody gives it one, at
+    /// the node port.
     pub fn shared(&self) -> Result<SocketAddr> {
-        let mut last = Value::Null;
+        let mut service = Value::Null;
         let mut found = None;
-        came_true(Duration::from_secs(30), || {
-            last =
-                self.cluster.kubectl().json(&["-n", SYSTEM, "get", "service/weir-agent"]).unwrap_or_default();
-            let ip = last["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
+        came_true(GIVEN, || {
+            let look = ["-n", SYSTEM, "get", "service/weir-agent"];
+            service = self.cluster.kubectl().json(&look).unwrap_or_default();
+            let ip = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
             found = ip.and_then(|ip| ip.parse().ok()).map(|ip| SocketAddr::new(ip, 80));
             found.is_some()
         });
-        found.with_context(|| format!("the shared Service weir-agent has got no address: {last:#}"))
+        let node_port =
+            service["spec"]["ports"][0]["nodePort"].as_u64().and_then(|port| port.try_into().ok());
+        let node = self.cluster.nodes()?.first().and_then(|node| node.addresses.first().copied());
+        let at_node = node.zip(node_port).map(|(node, port)| SocketAddr::new(node, port));
+        found
+            .or(at_node)
+            .with_context(|| format!("the shared Service has neither address nor port: {service}"))
     }
 
     /// The node that is never drained: where the cluster's DNS is, as there is but one.

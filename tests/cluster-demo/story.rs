@@ -182,7 +182,7 @@ impl Teller {
         let mut drawn = Instant::now();
         let mut seen = self.paths.seen()?;
         let done = came_true(PATIENCE, || {
-            if drawn.elapsed() < Duration::from_secs(1) {
+            if drawn.elapsed() < Duration::from_millis(500) {
                 return false;
             }
             drawn = Instant::now();

@@ -94,6 +94,15 @@ impl Cluster {
         nodes.iter().map(|node| Node::read(node).with_context(|| format!("node {node}"))).collect()
     }
 
+    /// The node of that name, as it is now.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn node(&self, name: &str) -> Result<Node> {
+        let node = self.nodes()?.into_iter().find(|node| node.name == name);
+        node.with_context(|| format!("there is no node {name}"))
+    }
+
     /// The namespace of a client outside the cluster, on the nodes' link.
     ///
     /// # Errors
@@ -236,6 +245,15 @@ impl Node {
             netns: text("netns")?,
             cgroup: text("cgroup")?.into(),
         })
+    }
+
+    /// Where this machine finds a file of the node.
+    ///
+    /// # Errors
+    /// Where the node is down.
+    pub fn file(&self, path: &str) -> Result<PathBuf> {
+        let pid = self.pid.with_context(|| format!("{} is down", self.name))?;
+        Ok(PathBuf::from(format!("/proc/{pid}/root{path}")))
     }
 
     /// A command on the node itself, as an operator who is logged in there runs it.

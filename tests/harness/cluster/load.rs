@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, OnceLock},
@@ -20,6 +21,9 @@ use crate::{agent, wait::came_true};
 /// A load says what it has counted each second; on a busy machine it may be late.
 const LATE: Duration = Duration::from_secs(30);
 
+/// A line is shorter than this.
+const END: u64 = 64 * 1024;
+
 /// A load that goes on until it is stopped.
 #[derive(Debug)]
 pub struct Load {
@@ -30,16 +34,9 @@ pub struct Load {
 #[derive(Debug)]
 enum Source {
     /// A process of this machine, in whichever namespace.
-    Process {
-        child: Child,
-        last: Arc<Mutex<Option<Value>>>,
-        reader: Option<thread::JoinHandle<()>>,
-    },
-    Pod {
-        kubectl: Kubectl,
-        namespace: String,
-        name: String,
-    },
+    Process { child: Child, last: Arc<Mutex<Option<Value>>>, reader: Option<thread::JoinHandle<()>> },
+    /// A pod; what it says is read where its node keeps it, so that it takes no API server.
+    Pod { kubectl: Kubectl, namespace: String, name: String, log: PathBuf },
 }
 
 /// What a load has counted.
@@ -104,7 +101,12 @@ impl Load {
     ) -> Result<Self> {
         let kubectl = cluster.kubectl().clone();
         kubectl.apply(&[app::load_pod(namespace, name, node, arguments)])?;
-        let source = Source::Pod { kubectl, namespace: namespace.to_owned(), name: name.to_owned() };
+        let is_running = |pod: &Value| pod["status"]["phase"] == "Running";
+        let pod = cluster.wait_for(namespace, &format!("pod/{name}"), "running", PATIENCE, is_running)?;
+        let uid = pod["metadata"]["uid"].as_str().context("a pod without uid")?;
+        let node = cluster.node(pod["spec"]["nodeName"].as_str().context("a pod without node")?)?;
+        let log = node.file(&format!("/var/log/pods/{namespace}_{name}_{uid}/app/0.log"))?;
+        let source = Source::Pod { kubectl, namespace: namespace.to_owned(), name: name.to_owned(), log };
         Self { what: format!("pod {namespace}/{name}: {}", arguments.join(" ")), source }.begun()
     }
 
@@ -125,10 +127,7 @@ impl Load {
             Source::Process { last, .. } => {
                 last.lock().expect("nobody panics with it").clone().context("it has said nothing yet")?
             }
-            Source::Pod { kubectl, namespace, name } => {
-                let line = kubectl.run(&["-n", namespace, "logs", name, "--tail", "1"])?;
-                serde_json::from_str(&line).with_context(|| format!("{namespace}/{name} says {line:?}"))?
-            }
+            Source::Pod { log, .. } => last_said(log)?,
         };
         Ok(Tally::read(&said))
     }
@@ -138,23 +137,24 @@ impl Load {
     /// # Errors
     /// Where it has fallen silent.
     pub fn from_now(&self) -> Result<Tally> {
-        self.after(Duration::ZERO)
+        self.after(SystemTime::now())
     }
 
-    /// What it had counted at some moment after now, and this much later.
+    /// What it had counted at some moment after `moment`.
     ///
     /// # Errors
     /// Where it has fallen silent.
-    pub fn after(&self, later: Duration) -> Result<Tally> {
-        let moment = (SystemTime::now() + later).duration_since(UNIX_EPOCH)?.as_secs_f64();
+    pub fn after(&self, moment: SystemTime) -> Result<Tally> {
+        let wait = LATE + moment.duration_since(SystemTime::now()).unwrap_or_default();
+        let moment = moment.duration_since(UNIX_EPOCH)?.as_secs_f64();
         let mut last = self.tally()?;
-        let came = came_true(later + LATE, || {
+        let came = came_true(wait, || {
             if let Ok(tally) = self.tally() {
                 last = tally;
             }
             last.at > moment
         });
-        ensure!(came, "load {} has said nothing for {:?}: {last:?}", self.what, later + LATE);
+        ensure!(came, "load {} has said nothing for {wait:?}: {last:?}", self.what);
         Ok(last)
     }
 
@@ -202,7 +202,7 @@ impl Drop for Load {
                     let _ = reader.join();
                 }
             }
-            Source::Pod { kubectl, namespace, name } => {
+            Source::Pod { kubectl, namespace, name, .. } => {
                 let _ = kubectl.run(&["-n", namespace, "delete", "pod", name, "--now", "--wait=false"]);
             }
         }
@@ -276,6 +276,20 @@ impl Tally {
         }
         Ok(())
     }
+}
+
+/// The last line in a log as a node keeps it: `TIME stdout F LINE`. Nothing but the end of it is read.
+fn last_said(log: &Path) -> Result<Value> {
+    let mut file = File::open(log).with_context(|| format!("opening {}", log.display()))?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    let end = String::from_utf8_lossy(&end);
+    // The last line may be half written.
+    let whole = end.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let said = whole.lines().rev().find_map(|line| serde_json::from_str(line.split_once(" F ")?.1).ok());
+    said.with_context(|| format!("nothing in {}", log.display()))
 }
 
 /// The binary: what `WEIR_APP_BIN` names (`cargo xtask` sets it), else built by cargo.
