@@ -36,6 +36,8 @@ pub enum Hook {
     Xdp,
     Ingress,
     Egress,
+    /// Out to a pod.
+    PodOut,
 }
 
 impl Hook {
@@ -45,6 +47,7 @@ impl Hook {
             Self::Xdp => "weir_xdp",
             Self::Ingress => "weir_ingress",
             Self::Egress => "weir_egress",
+            Self::PodOut => "weir_pod_out",
         }
     }
 
@@ -57,9 +60,9 @@ impl Hook {
             (Self::Xdp, Action::Drop) => 1,
             (Self::Xdp, Action::Pass) => 2,
             (Self::Xdp, Action::SendBack) => 3,
-            (Self::Ingress | Self::Egress, Action::Pass) => TCX_NEXT,
-            (Self::Ingress | Self::Egress, Action::Drop) => TCX_DROP,
-            (Self::Ingress | Self::Egress, Action::SendBack) => TCX_REDIRECT,
+            (_, Action::Pass) => TCX_NEXT,
+            (_, Action::Drop) => TCX_DROP,
+            (_, Action::SendBack) => TCX_REDIRECT,
         }
     }
 }
@@ -192,6 +195,19 @@ impl Kernel {
         self.array("BACKENDS").set(id, backend, 0).unwrap();
     }
 
+    /// Makes `id` the pod at `address` behind the device with this index, to which this node is `source`.
+    pub fn backend_behind(&mut self, id: u32, address: SocketAddr, source: IpAddr, device: u32) {
+        let source = address_bytes(source).0;
+        let backend = Backend { mode: mode::LOCAL, source, device, ..entry(id, address) };
+        self.array("BACKENDS").set(id, backend, 0).unwrap();
+    }
+
+    /// Says that a pod is behind the device with this index.
+    pub fn pod_device(&mut self, index: u32) {
+        let mut map: HashMap<_, u32, u32> = self.object.map_mut("POD_DEVICES").unwrap().try_into().unwrap();
+        map.insert(index, 1, 0).unwrap();
+    }
+
     fn write_backend(&mut self, id: u32, address: SocketAddr, generation: u32, mode: u8) {
         let backend = Backend { generation, mode, ..entry(id, address) };
         self.array("BACKENDS").set(id, backend, 0).unwrap();
@@ -232,7 +248,7 @@ impl Kernel {
             Hook::Xdp => {
                 <&Xdp>::try_from(self.object.program(hook.program()).unwrap()).unwrap().test_run(options)
             }
-            Hook::Ingress | Hook::Egress => self.classifier(hook.program()).test_run(options),
+            Hook::Ingress | Hook::Egress | Hook::PodOut => self.classifier(hook.program()).test_run(options),
         }
         .unwrap_or_else(|error| panic!("{hook:?}, {} bytes: {error}", frame.len()));
         out.truncate(result.data_size_out as usize);
@@ -254,7 +270,7 @@ impl Kernel {
             Hook::Xdp => {
                 <&Xdp>::try_from(self.object.program(hook.program()).unwrap()).unwrap().test_run(options)
             }
-            Hook::Ingress | Hook::Egress => self.classifier(hook.program()).test_run(options),
+            Hook::Ingress | Hook::Egress | Hook::PodOut => self.classifier(hook.program()).test_run(options),
         };
         self.counted = self.verdicts();
         result.unwrap().duration
@@ -269,7 +285,7 @@ impl Kernel {
         let program = self.object.program_mut(hook.program()).unwrap();
         match hook {
             Hook::Xdp => <&mut Xdp>::try_from(program).unwrap().load().unwrap(),
-            Hook::Ingress | Hook::Egress => {
+            Hook::Ingress | Hook::Egress | Hook::PodOut => {
                 <&mut SchedClassifier>::try_from(program).unwrap().load().unwrap();
             }
         }

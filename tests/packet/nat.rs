@@ -252,3 +252,65 @@ fn what_nobody_rewrote_leaves_as_it_is() {
         assert_eq!((outcome.verdict, outcome.bytes), (Verdict::EgressNotOurs, direct));
     }
 }
+
+/// The device that test runs come in by, where nothing else is said: `lo`.
+const LO: u32 = 1;
+
+#[test]
+fn a_pod_of_this_node_keeps_its_address_towards_a_pod_elsewhere() {
+    for family in FAMILIES {
+        let mut scene = scene(family, Hook::Ingress, TCP, 4_536);
+        scene.kernel.pod_device(LO);
+        let (client, frontend) = (scene.client(40_000), scene.frontend());
+        let inside = enter(&mut scene, &Frame::syn(client, frontend, ISN)).unwrap().bytes();
+        let outcome = scene.kernel.run_forwarded(Hook::Egress, &inside, LO);
+        assert_eq!((outcome.verdict, outcome.bytes), (Verdict::EgressNotOurs, inside));
+        assert_eq!((ports(&scene, "NAT"), ports(&scene, "NAT_EMBRYO")), (0, 0));
+        let syn_ack = Frame::tcp(scene.pod(A), client, tcp::SYN | tcp::ACK).numbers(POD_ISN, ISN + 1);
+        let expected = syn_ack.clone().from(frontend).bytes();
+        let outcome = scene.kernel.run_forwarded(Hook::PodOut, &syn_ack.bytes(), UPLINK);
+        assert_eq!((outcome.verdict, outcome.bytes), (Verdict::Reply, expected));
+    }
+}
+
+#[test]
+fn a_pod_that_is_sent_to_itself_sees_the_node() {
+    for family in FAMILIES {
+        for protocol in [TCP, UDP] {
+            let mut scene = Scene::new(family, Hook::Ingress, protocol, settled(A));
+            give_out(&mut scene, 4_536);
+            scene.kernel.pod_device(LO);
+            let (pod, frontend) = (scene.pod(A), scene.frontend());
+            scene.kernel.backend_behind(A, pod, node(family), LO);
+            let client = SocketAddr::new(pod.ip(), 40_000);
+            let (request, answer) = match protocol {
+                TCP => (Frame::syn(client, frontend, ISN), Frame::tcp(pod, pod, tcp::SYN | tcp::ACK)),
+                _ => (Frame::udp(client, frontend), Frame::udp(pod, pod)),
+            };
+            let inside = request.clone().to(pod);
+            scene.kernel.expect(Hook::Ingress, &request.bytes(), Verdict::Local, &inside.bytes());
+            let Outcome { verdict, bytes } = scene.kernel.run_forwarded(Hook::PodOut, &inside.bytes(), LO);
+            assert_eq!(verdict, Verdict::Masqueraded);
+            let l4 = inside.l4();
+            let seen = SocketAddr::new(node(family), u16::from_be_bytes([bytes[l4], bytes[l4 + 1]]));
+            assert_eq!(bytes, inside.from(seen).bytes());
+            let inside = answer.clone().to(client).bytes();
+            scene.kernel.expect(Hook::Ingress, &answer.clone().to(seen).bytes(), Verdict::NatReply, &inside);
+            let outcome = scene.kernel.run_forwarded(Hook::PodOut, &inside, LO);
+            let outside = answer.from(frontend).to(client).bytes();
+            assert_eq!((outcome.verdict, outcome.bytes), (Verdict::Reply, outside));
+        }
+    }
+}
+
+#[test]
+fn a_pod_sees_other_clients_as_they_are() {
+    for family in FAMILIES {
+        let mut scene = scene(family, Hook::Xdp, TCP, 4_536);
+        let (client, frontend) = (scene.client(40_000), scene.frontend());
+        let inside = enter(&mut scene, &Frame::syn(client, frontend, ISN)).unwrap().bytes();
+        // The same packet, should its pod turn out to be here.
+        let outcome = scene.kernel.run_forwarded(Hook::PodOut, &inside, UPLINK);
+        assert_eq!((outcome.verdict, outcome.bytes), (Verdict::EgressNotOurs, inside));
+    }
+}

@@ -16,8 +16,8 @@ use crate::{
 fn shortest(hook: Hook, frame: &Frame) -> usize {
     match (hook, frame.source.is_ipv4()) {
         (Hook::Xdp, _) => eth::HEADER,
-        (Hook::Ingress | Hook::Egress, true) => frame.l3() + ip::HEADER4,
-        (Hook::Ingress | Hook::Egress, false) => frame.l3() + ip::HEADER6,
+        (Hook::Ingress | Hook::Egress | Hook::PodOut, true) => frame.l3() + ip::HEADER4,
+        (Hook::Ingress | Hook::Egress | Hook::PodOut, false) => frame.l3() + ip::HEADER6,
     }
 }
 
