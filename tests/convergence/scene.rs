@@ -21,7 +21,7 @@ use crate::cluster::Cluster;
 /// Where everything is.
 pub const NAMESPACE: &str = "convergence";
 /// Nodes that kwok makes up.
-const NODES: usize = 20;
+const NODES: usize = 100;
 /// Requests at a time.
 const AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_mins(10);

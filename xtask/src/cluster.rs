@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod control;
+pub mod convergence;
 mod daemon;
 pub mod demo;
 mod description;

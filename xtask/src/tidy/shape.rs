@@ -5,6 +5,8 @@ use super::{
     source::{Source, mentions},
 };
 
+/// Folders below tests/ that are no suites: what waits there keeps a rhythm.
+const PROGRAMS: &[&str] = &["tests/harness/", "tests/app/", "tests/convergence/"];
 /// Lines of a file, tests left out.
 const LONGEST: usize = 500;
 /// Names that say nothing about what is inside.
@@ -30,7 +32,8 @@ pub fn check(source: &Source) -> Vec<Complaint> {
         complaints
             .push(Complaint::new(0, format!("`{name}` says nothing: name the module by what it knows")));
     }
-    let is_suite = source.path.starts_with("tests/") && !source.path.starts_with("tests/harness/");
+    let is_suite =
+        source.path.starts_with("tests/") && !PROGRAMS.iter().any(|folder| source.path.starts_with(folder));
     if is_suite {
         for (line, code) in source.code().filter(|(_, code)| mentions(code, "sleep")) {
             let what = format!("`{}`: wait for a condition with a deadline, do not sleep", code.trim());
@@ -68,5 +71,6 @@ mod tests {
     fn suites_do_not_sleep() {
         assert_eq!(complaints("tests/netns/main.rs", "std::thread::sleep(second);\n"), 1);
         assert_eq!(complaints("tests/harness/wait.rs", "std::thread::sleep(second);\n"), 0);
+        assert_eq!(complaints("tests/app/load.rs", "sleep(pause).await;\n"), 0);
     }
 }
