@@ -30,7 +30,7 @@ pub struct Workload {
     /// When it was made, seconds since 1970; `None`: when it was first seen.
     pub created: Option<u64>,
     /// The node that it runs on, where that is known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
 

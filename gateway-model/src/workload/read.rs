@@ -66,6 +66,7 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Wor
     let workload = Workload {
         namespace: text("namespace", findings).unwrap_or_else(|| namespace.to_owned()),
         kind: text("kind", findings).map_or_else(|| "pod".to_owned(), |kind| kind.to_ascii_lowercase()),
+        node: text("node", findings),
         labels: fields.take("labels").map_or_else(BTreeMap::new, |node| read_labels(node, findings)),
         images: fields.take("images").map_or_else(Vec::new, |node| {
             let images = node.items().iter();
@@ -77,7 +78,6 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Wor
         }),
         ready: fields.take("ready").and_then(|node| node.boolean(findings)).unwrap_or(true),
         created: fields.take("created").and_then(|node| read_time(node, findings)),
-        node: None,
         name: name.clone().unwrap_or_default(),
     };
     fields.finish(findings);
