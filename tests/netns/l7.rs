@@ -190,23 +190,31 @@ fn an_agent_told_to_stop_lets_requests_end_and_says_so_to_their_clients() {
 }
 
 #[test]
-fn an_endpoint_behind_an_uplink_is_a_finding_for_the_kernel_and_reached_by_the_proxy() {
+fn an_endpoint_behind_an_uplink_is_reached_by_kernel_and_proxy_unless_it_is_to_see_the_client() {
     let lab = LabPlan::new("far").clients(2).build().unwrap();
     let far = &lab.clients[1];
     let pod = Pod { netns: far.netns.clone(), name: "far".to_owned(), v4: far.v4, v6: far.v6 };
     let _server = pod.serve_http(POD_PORT, "1.0.3").unwrap();
-    let kernel = "---\nname: foo-tcp\nport: 40001/tcp\nselector: label(app)(foo) && label(version)((.*))\n";
+    let kernel = |name: &str, port: u16, more: &str| {
+        format!(
+            "---\nname: {name}\nport: {port}/tcp\nselector: label(app)(foo) && label(version)((.*))\n{more}"
+        )
+    };
+    let plain = kernel("foo-tcp", 40001, "");
+    let kept = kernel("foo-kept", 40002, "preserve_client_ip: true\n");
     let mut agent = Agent::new(&lab).unwrap();
-    agent.write_config(&format!("{GATEWAYS}{kernel}")).unwrap();
+    agent.write_config(&format!("{GATEWAYS}{plain}{kept}")).unwrap();
     agent.write_workloads(&Workload::list(&[pod.workload("1.0.3", "http", POD_PORT)])).unwrap();
     agent.start().unwrap();
-    for to in [lab.node4(80), lab.node6(80), lab.node4(40080)] {
+    for to in [lab.node4(80), lab.node6(80), lab.node4(40080), lab.node4(40001), lab.node6(40001)] {
         assert_eq!(get(&lab.client().netns, to, "/", CHROME).unwrap().body, "1.0.3\n", "{to}");
     }
-    let refused = get(&lab.client().netns, lab.node4(40001), "/", CHROME).unwrap_err();
+    let refused = get(&lab.client().netns, lab.node4(40002), "/", CHROME).unwrap_err();
     assert!(refused.contains("refused"), "{refused}");
-    let findings = agent.json(&["describe", "foo-tcp"]).unwrap()["findings"].clone();
-    assert!(findings.to_string().contains("uplink"), "{findings}");
+    let findings =
+        |agent: &Agent, gateway| agent.json(&["describe", gateway]).unwrap()["findings"].to_string();
+    assert!(findings(&agent, "foo-kept").contains("endpoint-through-uplink"));
+    assert!(!findings(&agent, "foo-tcp").contains("uplink"));
 }
 
 #[test]
