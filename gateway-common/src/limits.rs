@@ -30,3 +30,5 @@ pub const UDP_IDLE_SECONDS: u32 = 180;
 pub const EMBRYO_SECONDS: u32 = 10;
 /// Nodes of all trees of picks together: room for every endpoint in two trees, and for the trees that these replace.
 pub const PICK_NODES: usize = 131_072;
+/// Prefixes that clients may come from, of all frontends of a family together.
+pub const SOURCES: usize = 16_384;

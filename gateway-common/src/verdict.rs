@@ -120,6 +120,8 @@ verdicts! {
     Masqueraded = 30, "masqueraded", Pass;
     /// All ports that were tried for a flow of mode `nat` are in use.
     NoNatPort = 31, "no_nat_port", Drop;
+    /// The client comes from where this frontend lets nobody in.
+    SourceDenied = 32, "source_denied", Drop;
 }
 
 /// Entries of `VERDICT_STATS`: room for verdicts to come without a new layout.

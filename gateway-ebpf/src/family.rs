@@ -1,9 +1,10 @@
 //! IPv4 and IPv6: what differs between them, so that the path is written once.
 
+use aya_ebpf::btf_maps::lpm_trie::Key;
 use gateway_common::{
     abi::{
         flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey},
-        frontend::{Frontend, FrontendKey4, FrontendKey6},
+        frontend::{Frontend, FrontendKey4, FrontendKey6, Source},
     },
     checksum::Sum,
     hash, limits,
@@ -13,8 +14,8 @@ use gateway_common::{
 use crate::{
     maps::{
         EMBRYO4, EMBRYO6, Established, FLOWS4, FLOWS6, FRONTENDS4, FRONTENDS6, NAT_EMBRYO4, NAT_EMBRYO6,
-        NAT4, NAT6, OLD4, OLD6, REPLIES4, REPLIES6, REPLY_EMBRYO4, REPLY_EMBRYO6, Recent, UDP_FLOWS4,
-        UDP_FLOWS6, UDP_NAT4, UDP_NAT6, UDP_REPLIES4, UDP_REPLIES6,
+        NAT4, NAT6, OLD4, OLD6, REPLIES4, REPLIES6, REPLY_EMBRYO4, REPLY_EMBRYO6, Recent, SOURCES4, SOURCES6,
+        UDP_FLOWS4, UDP_FLOWS6, UDP_NAT4, UDP_NAT6, UDP_REPLIES4, UDP_REPLIES6,
     },
     raw::At,
 };
@@ -70,6 +71,8 @@ pub trait Family: 'static {
     fn hash(client: Self::Words, frontend: Self::Words, ports: (u16, u16), protocol: u8, seed: u32) -> u32;
     /// The frontend that listens there; `port` as it is on the wire.
     fn frontend(address: Self::Words, port: u16, protocol: u8) -> Option<&'static Frontend>;
+    /// Whether a frontend that does not let in everybody lets in this client; `port` as it is on the wire.
+    fn lets_in(client: Self::Words, frontend: Self::Words, port: u16, protocol: u8) -> bool;
 
     /// FLOWS.
     fn flows() -> &'static Flows<Self>;
@@ -172,6 +175,13 @@ impl Family for V4 {
         let key = FrontendKey4 { addr: Self::bytes(address), port: port.to_ne_bytes(), protocol, pad: 0 };
         // SAFETY: user space replaces entries, it does not free what is read here before a grace period.
         unsafe { FRONTENDS4.get(&key) }
+    }
+
+    #[inline(always)]
+    fn lets_in(client: Self::Words, frontend: Self::Words, port: u16, protocol: u8) -> bool {
+        let (frontend, client) = (Self::bytes(frontend), Self::bytes(client));
+        let source = Source { frontend, port: port.to_ne_bytes(), protocol, pad: 0, client };
+        SOURCES4.get(&Key::new(8 * size_of_val(&source) as u32, source)).is_some()
     }
 
     #[inline(always)]
@@ -312,6 +322,13 @@ impl Family for V6 {
         let key = FrontendKey6 { addr: bytes6(address), port: port.to_ne_bytes(), protocol, pad: 0 };
         // SAFETY: user space replaces entries, it does not free what is read here before a grace period.
         unsafe { FRONTENDS6.get(&key) }
+    }
+
+    #[inline(always)]
+    fn lets_in(client: Self::Words, frontend: Self::Words, port: u16, protocol: u8) -> bool {
+        let (frontend, client) = (bytes6(frontend), bytes6(client));
+        let source = Source { frontend, port: port.to_ne_bytes(), protocol, pad: 0, client };
+        SOURCES6.get(&Key::new(8 * size_of_val(&source) as u32, source)).is_some()
     }
 
     #[inline(always)]

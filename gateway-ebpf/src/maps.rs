@@ -5,7 +5,7 @@ pub mod sockets;
 
 use aya_ebpf::{
     bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, SkStorage, SockMap},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, SkStorage, SockMap},
     macros::btf_map,
 };
 use gateway_common::{
@@ -14,7 +14,7 @@ use gateway_common::{
         flow::{
             Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Reply4, Reply6, ReplyKey4, ReplyKey6,
         },
-        frontend::{Frontend, FrontendKey4, FrontendKey6},
+        frontend::{Frontend, FrontendKey4, FrontendKey6, Source},
         names::RouteNames,
         refusals::Refusals,
         settings::Settings,
@@ -45,6 +45,12 @@ pub static FRONTENDS4: HashMap<FrontendKey4, Frontend, { limits::FRONTENDS }, ON
 /// The same for IPv6.
 #[btf_map]
 pub static FRONTENDS6: HashMap<FrontendKey6, Frontend, { limits::FRONTENDS }, ON_DEMAND> = HashMap::new();
+/// Where clients may come from, of frontends that do not let in everybody.
+#[btf_map]
+pub static SOURCES4: LpmTrie<Source<[u8; 4]>, u32, { limits::SOURCES }> = LpmTrie::new();
+/// The same for IPv6.
+#[btf_map]
+pub static SOURCES6: LpmTrie<Source<[u8; 16]>, u32, { limits::SOURCES }> = LpmTrie::new();
 /// One ring of slots per gateway and address family, created and mapped by user space.
 #[btf_map]
 pub static RINGS: ArrayOfMaps<Array<Slot, { limits::RING_SLOTS }, RING_FLAGS>, { limits::RINGS }> =

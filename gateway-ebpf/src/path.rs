@@ -1,7 +1,7 @@
 //! The packet path: frontend → slot → flow → backend → rewrite. One function, one order, one exit.
 
 use gateway_common::{
-    abi::backend::mode,
+    abi::{backend::mode, frontend::flags},
     packet::{ip, tcp},
     verdict::{Action, Verdict},
 };
@@ -71,7 +71,16 @@ fn arrive<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize) -> u32 {
     if segment.has(tcp::SYN) && segment.has(tcp::ACK) {
         return Verdict::SynAck as u32;
     }
-    let ports = (u16::from_be(packet.source_port), u16::from_be(packet.destination_port));
+    if frontend.flags & flags::HAS_SOURCES != 0
+        && !F::lets_in(packet.source, packet.destination, packet.destination_port, packet.protocol)
+    {
+        return Verdict::SourceDenied as u32;
+    }
+    let ports = if frontend.flags & flags::BY_CLIENT == 0 {
+        (u16::from_be(packet.source_port), u16::from_be(packet.destination_port))
+    } else {
+        (0, 0)
+    };
     let hash = F::hash(packet.source, packet.destination, ports, packet.protocol, settings.hash_seed);
     let index = hash & frontend.ring_mask;
     let Some(slot) = slot(frontend.ring, index) else { return Verdict::RingMissing as u32 };

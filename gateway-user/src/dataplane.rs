@@ -28,6 +28,7 @@ mod settle;
 mod shadow;
 mod slot;
 mod sockets;
+mod sources;
 mod start;
 mod stats;
 #[expect(unsafe_code, reason = "bpf(2) and mmap(2)")]

@@ -12,7 +12,7 @@ use gateway_common::{
         flow::{
             Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Reply4, Reply6, ReplyKey4, ReplyKey6,
         },
-        frontend::{Frontend, FrontendKey4, FrontendKey6},
+        frontend::{Frontend, FrontendKey4, FrontendKey6, Source, SourceKey4, SourceKey6},
         names::RouteNames,
         refusals::Refusals,
         settings::Settings,
@@ -60,6 +60,8 @@ fn expected() -> Vec<(&'static str, usize, usize, usize)> {
     vec![
         of("FRONTENDS4", (size_of::<FrontendKey4>(), size_of::<Frontend>()), limits::FRONTENDS),
         of("FRONTENDS6", (size_of::<FrontendKey6>(), size_of::<Frontend>()), limits::FRONTENDS),
+        of("SOURCES4", (size_of::<SourceKey4>(), 4), limits::SOURCES),
+        of("SOURCES6", (size_of::<SourceKey6>(), 4), limits::SOURCES),
         of("RINGS", (4, 4), limits::RINGS),
         of("BACKENDS", (4, size_of::<Backend>()), limits::BACKENDS),
         of("FLOWS4", flow4, limits::ESTABLISHED),
@@ -128,6 +130,8 @@ fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
     let expected = [
         ("FrontendKey4", fields!(FrontendKey4: addr, port, protocol, pad)),
         ("FrontendKey6", fields!(FrontendKey6: addr, port, protocol, pad)),
+        ("Source<[u8; 4]>", fields!(Source<[u8; 4]>: frontend, port, protocol, pad, client)),
+        ("Source<[u8; 16]>", fields!(Source<[u8; 16]>: frontend, port, protocol, pad, client)),
         ("Frontend", fields!(Frontend: ring, ring_mask, gateway, flags)),
         ("Slot", fields!(Slot: current, previous)),
         (
@@ -211,6 +215,7 @@ fn numbers_and_labels_of_verdicts_stay() {
         "nat_reply",
         "masqueraded",
         "no_nat_port",
+        "source_denied",
     ];
     let labels: Vec<_> = Verdict::ALL.iter().map(|verdict| verdict.label()).collect();
     assert_eq!(labels, known, "new verdicts are appended, here and there");

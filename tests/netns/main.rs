@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what surprises a test is to end it, in helpers as well")]
 #![allow(clippy::cast_precision_loss, reason = "counts of a test are far below 2^52")]
 
+mod access;
 mod agent;
 mod attach;
 mod bulk;

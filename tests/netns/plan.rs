@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use gateway_model::{
     key::{GatewayKey, Protocol, RouteName},
-    plan::l4::{Access, Frontend, L4Gateway, L4Plan, L4Route, Ring, Target},
+    plan::l4::{Access, Frontend, L4Gateway, L4Plan, L4Route, LocalRings, Ring, Target},
 };
 use gateway_tests::{Lab, lab::Pod};
 
@@ -25,6 +25,9 @@ pub struct Shop {
     not_ready: Vec<SocketAddr>,
     target: Target,
     slots: usize,
+    access: Access,
+    /// Endpoints on this node, where frontends ask for them.
+    local: Vec<SocketAddr>,
 }
 
 impl Shop {
@@ -37,6 +40,8 @@ impl Shop {
             not_ready: Vec::new(),
             target: Target::Ring,
             slots: SLOTS,
+            access: Access::default(),
+            local: Vec::new(),
         }
     }
 
@@ -88,6 +93,18 @@ impl Shop {
         Self { target: Target::Agent, ..self.clone() }
     }
 
+    /// The same for those that may come in.
+    pub fn access(&self, access: Access) -> Self {
+        Self { access, ..self.clone() }
+    }
+
+    /// The same for endpoints on this node only, which are these pods.
+    pub fn local_only(&self, pods: &[Pod]) -> Self {
+        let both = |pod: &Pod| [SocketAddr::from((pod.v4, POD_PORT)), SocketAddr::from((pod.v6, POD_PORT))];
+        let access = Access { local_only: true, ..self.access.clone() };
+        Self { access, local: pods.iter().flat_map(both).collect(), ..self.clone() }
+    }
+
     /// The same with rings of so many slots.
     pub fn slots(&self, slots: usize) -> Self {
         Self { slots, ..self.clone() }
@@ -100,12 +117,15 @@ impl Shop {
             (RouteName(name.clone()), L4Route { endpoints: endpoints.iter().copied().collect() })
         });
         let gateway = L4Gateway {
-            frontends: self.frontends.iter().map(frontend).map(|at| (at, Access::default())).collect(),
+            frontends: self.frontends.iter().map(frontend).map(|at| (at, self.access.clone())).collect(),
             target: self.target,
             routes: routes.collect::<BTreeMap<_, _>>(),
             ring4: self.ring(SocketAddr::is_ipv4),
             ring6: self.ring(SocketAddr::is_ipv6),
-            local: None,
+            local: self.access.local_only.then(|| LocalRings {
+                ring4: self.ring(|endpoint| endpoint.is_ipv4() && self.local.contains(endpoint)),
+                ring6: self.ring(|endpoint| endpoint.is_ipv6() && self.local.contains(endpoint)),
+            }),
         };
         L4Plan { gateways: BTreeMap::from([(key(), Arc::new(gateway))]) }
     }

@@ -10,14 +10,14 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader, Pod, TestRun as _, TestRunOptions,
-    maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray},
+    maps::{Array, ArrayOfMaps, HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
     programs::{SchedClassifier, Xdp},
 };
 use gateway_common::{
     abi::{
         backend::{Backend, mode},
         flow::{Flow, FlowKey, Reply, ReplyKey},
-        frontend::{Frontend, FrontendKey4, FrontendKey6},
+        frontend::{Frontend, FrontendKey4, FrontendKey6, Source},
         settings::Settings,
         slot::Slot,
         stats::{RouteStats, TrafficStats, VerdictStats},
@@ -176,6 +176,26 @@ impl Kernel {
                     self.object.map_mut("FRONTENDS6").unwrap().try_into().unwrap();
                 map.insert(key, value, 0).unwrap();
             }
+        }
+    }
+
+    /// Lets clients from a prefix of that many bits in to a frontend.
+    pub fn source(&mut self, frontend: SocketAddr, protocol: u8, client: IpAddr, bits: u32) {
+        let port = frontend.port().to_be_bytes();
+        match (frontend.ip(), client) {
+            (IpAddr::V4(f), IpAddr::V4(c)) => {
+                let source = Source { frontend: f.octets(), port, protocol, pad: 0, client: c.octets() };
+                let mut map: LpmTrie<_, Source<[u8; 4]>, u32> =
+                    self.object.map_mut("SOURCES4").unwrap().try_into().unwrap();
+                map.insert(&Key::new(64 + bits, source), 1, 0).unwrap();
+            }
+            (IpAddr::V6(f), IpAddr::V6(c)) => {
+                let source = Source { frontend: f.octets(), port, protocol, pad: 0, client: c.octets() };
+                let mut map: LpmTrie<_, Source<[u8; 16]>, u32> =
+                    self.object.map_mut("SOURCES6").unwrap().try_into().unwrap();
+                map.insert(&Key::new(160 + bits, source), 1, 0).unwrap();
+            }
+            _ => panic!("one family per packet"),
         }
     }
 

@@ -30,6 +30,37 @@ pub struct FrontendKey6 {
     pub pad: u8,
 }
 
+/// What SOURCES4 and SOURCES6 are asked for: a client at a frontend. `A` is `[u8; 4]` or `[u8; 16]`.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Source<A> {
+    /// Frontend address, be.
+    pub frontend: A,
+    /// Frontend port, be.
+    pub port: [u8; 2],
+    /// IP protocol number (6 TCP, 17 UDP).
+    pub protocol: u8,
+    /// Zero.
+    pub pad: u8,
+    /// Client address, be.
+    pub client: A,
+}
+
+/// Key of SOURCES4 and SOURCES6, longest-prefix tries.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SourceKey<A> {
+    /// How many bits of `source` count: all of the frontend's, and those of the client's prefix.
+    pub bits: u32,
+    /// Frontend, and the client's prefix.
+    pub source: Source<A>,
+}
+
+/// Key of SOURCES4.
+pub type SourceKey4 = SourceKey<[u8; 4]>;
+/// Key of SOURCES6.
+pub type SourceKey6 = SourceKey<[u8; 16]>;
+
 /// Value of FRONTENDS4 and FRONTENDS6.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -52,9 +83,14 @@ pub mod flags {
     pub const AGENT_LISTENS: u32 = 1;
     /// All connections of a client go to one endpoint: ports are no part of the flow hash.
     pub const BY_CLIENT: u32 = 2;
+    /// The ring is that of the endpoints on this node.
+    pub const LOCAL_ONLY: u32 = 4;
+    /// Clients may come from the prefixes in SOURCES only.
+    pub const HAS_SOURCES: u32 = 8;
 }
 
 const _: () = assert!(size_of::<FrontendKey4>() == 8);
 const _: () = assert!(size_of::<FrontendKey6>() == 20);
 const _: () = assert!(size_of::<Frontend>() == 16);
-pod!(FrontendKey4, FrontendKey6, Frontend);
+const _: () = assert!(size_of::<SourceKey4>() == 16 && size_of::<SourceKey6>() == 40);
+pod!(FrontendKey4, FrontendKey6, Frontend, SourceKey4, SourceKey6, Source<[u8; 4]>, Source<[u8; 16]>);

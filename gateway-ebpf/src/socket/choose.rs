@@ -55,6 +55,10 @@ fn by_weight(context: &SockAddrContext, frontend: &Frontend) -> u32 {
     if is_stale(&settings) {
         return backend::KERNEL;
     }
+    if frontend.flags & flags::HAS_SOURCES != 0 {
+        // Its packets are asked where they come from.
+        return backend::KERNEL;
+    }
     if frontend.flags & flags::BY_CLIENT != 0 {
         return in_ring(frontend, of_client(context, settings.hash_seed));
     }

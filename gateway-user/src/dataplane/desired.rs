@@ -9,7 +9,8 @@ use std::{
 };
 
 use gateway_common::abi::{
-    backend::{AGENT, Backend, REFUSE, mode},
+    backend::{AGENT, Backend, DROP, REFUSE, mode},
+    frontend::flags,
     names::RouteNames,
 };
 use gateway_model::{
@@ -22,7 +23,7 @@ use super::{
     mark::{MarkTable, RouteMarks},
     names,
     reach::{Reach, Way},
-    shadow::{Family, RingKey, Shadow, address_bytes},
+    shadow::{Family, RingKey, Scope, Shadow, SourceOf, address_bytes},
     sockets::picks::Shares,
 };
 
@@ -32,7 +33,8 @@ pub(super) struct Desired {
     pub(super) names: BTreeMap<u32, RouteNames>,
     pub(super) backends: BTreeMap<u32, Backend>,
     pub(super) rings: BTreeMap<RingKey, DesiredRing>,
-    pub(super) frontends: BTreeMap<l4::Frontend, RingKey>,
+    pub(super) frontends: BTreeMap<l4::Frontend, DesiredFrontend>,
+    pub(super) sources: BTreeMap<SourceOf, ()>,
     pub(super) marks: MarkTable,
     parts: BTreeMap<GatewayKey, Part>,
 }
@@ -43,10 +45,19 @@ struct Part {
     names: BTreeMap<u32, RouteNames>,
     backends: BTreeMap<u32, Backend>,
     rings: BTreeMap<RingKey, DesiredRing>,
-    frontends: BTreeMap<l4::Frontend, RingKey>,
+    frontends: BTreeMap<l4::Frontend, DesiredFrontend>,
+    sources: BTreeSet<SourceOf>,
     marks: HashMap<RouteName, RouteMarks>,
     /// Endpoints that cannot be reached in the kernel, where the ring is in the kernel.
     unreachable: Vec<(EndpointKey, Reach)>,
+}
+
+/// What a frontend is to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DesiredFrontend {
+    pub(super) ring: RingKey,
+    /// Those of [`flags`] that the plan decides about.
+    pub(super) flags: u32,
 }
 
 /// What may not be in the kernel as it is desired.
@@ -56,6 +67,7 @@ pub(super) struct Touched {
     pub(super) backends: BTreeSet<u32>,
     pub(super) rings: BTreeSet<RingKey>,
     pub(super) frontends: BTreeSet<l4::Frontend>,
+    pub(super) sources: BTreeSet<SourceOf>,
     /// Gateways that could not be taken in, and why.
     pub(super) rejected: Vec<(GatewayKey, Error)>,
 }
@@ -68,6 +80,7 @@ impl Touched {
             .extend(desired.backends.keys().copied().chain(shadow.backends.iter().map(|(_, id)| id)));
         self.rings.extend(desired.rings.keys().chain(shadow.rings.keys()));
         self.frontends.extend(desired.frontends.keys().chain(shadow.frontends.keys()));
+        self.sources.extend(desired.sources.keys().chain(&shadow.sources));
     }
 
     fn add(&mut self, part: &Part) {
@@ -75,6 +88,7 @@ impl Touched {
         self.backends.extend(part.backends.keys());
         self.rings.extend(part.rings.keys());
         self.frontends.extend(part.frontends.keys());
+        self.sources.extend(&part.sources);
     }
 }
 
@@ -87,6 +101,8 @@ pub(super) struct DesiredRing {
     slots: Option<Arc<[u32]>>,
     /// How many slots the plan has.
     pub(super) len: usize,
+    /// What slots say that have no endpoint.
+    nobody: u32,
 }
 
 impl DesiredRing {
@@ -97,7 +113,7 @@ impl DesiredRing {
             None => AGENT,
             Some(slots) => {
                 let member = slots[at & (slots.len() - 1)];
-                self.members.get(member as usize).copied().unwrap_or(REFUSE)
+                self.members.get(member as usize).copied().unwrap_or(self.nobody)
             }
         }
     }
@@ -105,6 +121,13 @@ impl DesiredRing {
     /// What the slots are to say, for the hooks that pick without them.
     pub(super) fn shares(&self) -> Shares {
         Shares { members: self.members.clone(), slots: self.slots.clone() }
+    }
+
+    /// Without endpoints on this node another one may have them: what comes here all the same gets no answer, which
+    /// would be wrong of those.
+    fn or_dropped(self) -> Self {
+        let or_drop = |id: &u32| if *id == REFUSE { DROP } else { *id };
+        Self { members: self.members.iter().map(or_drop).collect(), nobody: DROP, ..self }
     }
 
     /// Whether every slot is the agent's.
@@ -173,6 +196,12 @@ impl Desired {
                 self.frontends.remove(frontend);
             }
         }
+        // Whom the next owner lets in as well stays, and nobody else.
+        for source in &part.sources {
+            if !self.parts.values().any(|other| other.sources.contains(source)) {
+                self.sources.remove(source);
+            }
+        }
         self.marks.remove(key);
     }
 
@@ -197,6 +226,7 @@ impl Desired {
         self.backends.extend(&part.backends);
         self.rings.extend(part.rings.iter().map(|(owner, ring)| (*owner, ring.clone())));
         self.frontends.extend(&part.frontends);
+        self.sources.extend(part.sources.iter().map(|source| (*source, ())));
         self.marks.insert(key.clone(), Arc::new(std::mem::take(&mut part.marks)));
         self.parts.insert(key.clone(), part);
         Ok(())
@@ -205,8 +235,8 @@ impl Desired {
     fn check_room(&self, part: &Part, shadow: &Shadow) -> Result<(), Error> {
         let limit = shadow.frontends_end;
         for family in [Family::V4, Family::V6] {
-            let count = |frontends: &BTreeMap<l4::Frontend, RingKey>| {
-                frontends.values().filter(|(_, of)| *of == family).count()
+            let count = |frontends: &BTreeMap<l4::Frontend, DesiredFrontend>| {
+                frontends.values().filter(|frontend| frontend.ring.1 == family).count()
             };
             if count(&self.frontends) + count(&part.frontends) > limit as usize {
                 return Err(Error::Full { what: "frontends", limit });
@@ -244,15 +274,45 @@ impl Part {
             self.marks.insert(name.clone(), marks);
         }
         for (family, ring) in [(Family::V4, &gateway.ring4), (Family::V6, &gateway.ring6)] {
-            let frontends = || gateway.frontends.keys().filter(|f| Family::of(f.address.ip()) == family);
-            let owner = (index, family);
-            if frontends().next().is_some() || shadow.rings.contains_key(&owner) {
-                let ring = desired_ring(key, gateway.target, ring, family, &ids)?;
-                let limit = shadow.ring_ids.end();
-                shadow.ring_ids.give(&owner).ok_or(Error::Full { what: "rings", limit })?;
-                self.rings.insert(owner, ring);
-                self.frontends.extend(frontends().map(|frontend| (*frontend, owner)));
+            let ring = desired_ring(key, gateway.target, ring, family, &ids)?;
+            self.give_ring((index, family, Scope::All), ring, gateway, shadow)?;
+        }
+        if let Some(local) = &gateway.local {
+            for (family, ring) in [(Family::V4, &local.ring4), (Family::V6, &local.ring6)] {
+                let ring = desired_ring(key, gateway.target, ring, family, &ids)?.or_dropped();
+                self.give_ring((index, family, Scope::Local), ring, gateway, shadow)?;
             }
+        }
+        Ok(())
+    }
+
+    /// A ring, and the frontends that use it; none where no frontend does, or did.
+    fn give_ring(
+        &mut self,
+        owner: RingKey,
+        ring: DesiredRing,
+        gateway: &L4Gateway,
+        shadow: &mut Shadow,
+    ) -> Result<(), Error> {
+        let (_, family, scope) = owner;
+        let uses = |(frontend, access): &(&l4::Frontend, &l4::Access)| {
+            let is_local = access.local_only && gateway.local.is_some();
+            Family::of(frontend.address.ip()) == family && is_local == (scope == Scope::Local)
+        };
+        let users: Vec<_> = gateway.frontends.iter().filter(uses).collect();
+        if users.is_empty() && !shadow.rings.contains_key(&owner) {
+            return Ok(());
+        }
+        let limit = shadow.ring_ids.end();
+        shadow.ring_ids.give(&owner).ok_or(Error::Full { what: "rings", limit })?;
+        self.rings.insert(owner, ring);
+        for (&frontend, access) in users {
+            let flag = |is_set, flag| if is_set { flag } else { 0 };
+            let flags = flag(scope == Scope::Local, flags::LOCAL_ONLY)
+                | flag(access.by_client, flags::BY_CLIENT)
+                | flag(!access.sources.is_empty(), flags::HAS_SOURCES);
+            self.frontends.insert(frontend, DesiredFrontend { ring: owner, flags });
+            self.sources.extend(access.sources.iter().map(|prefix| (frontend, prefix.trunc())));
         }
         Ok(())
     }
@@ -323,6 +383,7 @@ fn desired_ring(
         members: ring.members.iter().map(id).collect(),
         slots: (target == Target::Ring).then(|| Arc::clone(&ring.slots)),
         len,
+        nobody: REFUSE,
     })
 }
 
@@ -410,6 +471,40 @@ mod tests {
         let mut shadow = Shadow::empty(ROOM);
         let (desired, _) = resolve(&plan(&[("a", gateway(80, &["[fd00::1]:80"]))]), None, &mut shadow);
         assert_eq!(desired.rings.values().next().unwrap().target(0), REFUSE);
+    }
+
+    #[test]
+    fn a_frontend_that_moves_to_another_gateway_lets_in_whom_that_one_does() {
+        let mut shadow = Shadow::empty(ROOM);
+        let with = |prefixes: &[&str]| {
+            let mut gateway = gateway(80, &["10.0.0.1:80"]);
+            for access in gateway.frontends.values_mut() {
+                access.sources = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+            }
+            gateway
+        };
+        let old = plan(&[("b", with(&["10.0.0.0/8", "192.168.0.1/16"]))]);
+        let without = L4Gateway { frontends: [].into(), ..with(&[]) };
+        let new = plan(&[("a", with(&["10.0.0.0/8"])), ("b", without)]);
+        let (before, _) = resolve(&old, None, &mut shadow);
+        assert_eq!(before.sources.len(), 2);
+        let (after, touched) = resolve(&new, Some(&old), &mut shadow);
+        let left: Vec<_> = after.sources.keys().map(|(_, prefix)| prefix.to_string()).collect();
+        assert_eq!((left, touched.sources.len()), (vec!["10.0.0.0/8".to_owned()], 2));
+    }
+
+    #[test]
+    fn slots_without_an_endpoint_of_this_node_drop() {
+        let mut shadow = Shadow::empty(ROOM);
+        let mut local = gateway(80, &["10.0.0.1:80"]);
+        let nobody = l4::Ring { members: [].into(), slots: [l4::Ring::NOBODY; 4].into() };
+        local.local = Some(l4::LocalRings { ring4: nobody.clone(), ring6: nobody });
+        local.frontends.values_mut().for_each(|access| access.local_only = true);
+        let (desired, _) = resolve(&plan(&[("a", local)]), None, &mut shadow);
+        let rings: Vec<_> = desired.rings.iter().map(|(key, ring)| (key.2, ring.target(0))).collect();
+        assert_eq!(rings, [(Scope::Local, DROP)]);
+        let flags: Vec<_> = desired.frontends.values().map(|frontend| frontend.flags).collect();
+        assert_eq!(flags, [flags::LOCAL_ONLY]);
     }
 
     #[test]

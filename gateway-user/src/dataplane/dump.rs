@@ -114,7 +114,7 @@ pub(super) fn read(
             agent_listens: value.flags & AGENT_LISTENS != 0,
         });
     }
-    for ((gateway, family), ring) in &shadow.rings {
+    for ((gateway, family, _), ring) in &shadow.rings {
         dump.rings.push(dump_ring(ring, names.gateway(*gateway), *family, &backends, &names));
     }
     for (&id, backend) in &backends {
@@ -236,12 +236,15 @@ fn differences(
     backends: &BTreeMap<u32, Backend>,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    for (frontend, key) in &desired.frontends {
-        let ring = shadow.rings.get(key).map(|ring| ring.index);
+    for (frontend, want) in &desired.frontends {
+        let ring = shadow.rings.get(&want.ring).map(|ring| ring.index);
         let actual = frontends.get(frontend).map(|value| value.ring);
         if actual != ring || ring.is_none() {
             found.push(format!("frontend {}: ring {actual:?} instead of {ring:?}", frontend.address));
         }
+    }
+    if shadow.sources.iter().ne(desired.sources.keys()) {
+        found.push("prefixes that clients may come from: not as wanted".to_owned());
     }
     for frontend in frontends.keys().filter(|frontend| !desired.frontends.contains_key(frontend)) {
         found.push(format!("frontend {}: not wanted", frontend.address));

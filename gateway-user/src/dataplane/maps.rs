@@ -6,7 +6,7 @@ use aya::Pod;
 use gateway_common::abi::{
     backend::Backend,
     flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey},
-    frontend::{Frontend, FrontendKey4, FrontendKey6},
+    frontend::{Frontend, FrontendKey4, FrontendKey6, SourceKey4, SourceKey6},
     names::RouteNames,
     settings::Settings,
     stats::{RouteStats, TrafficStats, UpstreamMark, VerdictStats},
@@ -38,6 +38,8 @@ pub(super) struct Maps {
     pub(super) settings: Table<u32, Settings>,
     pub(super) frontends4: Table<FrontendKey4, Frontend>,
     pub(super) frontends6: Table<FrontendKey6, Frontend>,
+    pub(super) sources4: Table<SourceKey4, u32>,
+    pub(super) sources6: Table<SourceKey6, u32>,
     /// Values are descriptors on writing, ids on reading.
     pub(super) rings: Table<u32, u32>,
     pub(super) backends: Table<u32, Backend>,
@@ -72,6 +74,8 @@ impl Maps {
             settings: open(folder, "SETTINGS")?,
             frontends4: open(folder, "FRONTENDS4")?,
             frontends6: open(folder, "FRONTENDS6")?,
+            sources4: open(folder, "SOURCES4")?,
+            sources6: open(folder, "SOURCES6")?,
             rings: open(folder, "RINGS")?,
             backends: open(folder, "BACKENDS")?,
             pod_devices: open(folder, "POD_DEVICES")?,

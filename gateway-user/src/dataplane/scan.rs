@@ -12,6 +12,7 @@ use gateway_common::{
     abi::{
         backend::{FIRST_REAL, NONE, mode},
         flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey, state},
+        frontend::flags::BY_CLIENT,
         slot::Slot,
     },
     hash,
@@ -90,7 +91,11 @@ impl<'a> Judge<'a> {
     ) -> Option<(u32, u32)> {
         let (protocol, number) = if kind == Kind::Udp { (Protocol::Udp, 17) } else { (Protocol::Tcp, 6) };
         let value = self.shadow.frontends.get(&l4::Frontend { address: frontend.into(), protocol })?;
-        let at = flow_hash(client, frontend, number, self.hash_seed)? & value.ring_mask;
+        let (mut from, mut to) = (client, frontend);
+        if value.flags & BY_CLIENT != 0 {
+            (from.1, to.1) = (0, 0);
+        }
+        let at = flow_hash(from, to, number, self.hash_seed)? & value.ring_mask;
         let slot = self.slot(value.ring, at)?;
         (slot.previous != NONE && slot.current != backend).then_some((value.ring, at))
     }

@@ -88,7 +88,7 @@ impl Dataplane {
         let used: HashSet<u32> = backend_values
             .values()
             .flat_map(|backend| [backend.route, backend.gateway])
-            .chain(rings.keys().map(|(gateway, _)| *gateway))
+            .chain(rings.keys().map(|(gateway, ..)| *gateway))
             .chain(frontends.values().map(|frontend| frontend.gateway))
             .collect();
         let freed = self.shadow.names.release(scan.number, |index| used.contains(&index));

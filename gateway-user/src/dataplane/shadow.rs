@@ -7,13 +7,14 @@ use std::{
 
 use gateway_common::abi::{
     backend::{Backend, FIRST_REAL},
-    frontend::{Frontend, FrontendKey4, FrontendKey6},
+    frontend::{Frontend, FrontendKey4, FrontendKey6, flags::LOCAL_ONLY},
     names::RouteNames,
 };
 use gateway_model::{key::Protocol, plan::l4};
+use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{error::Error, ids::Ids, load::Pins, maps::Maps, names::Digest, ring::Ring};
+use super::{error::Error, ids::Ids, load::Pins, maps::Maps, names::Digest, ring::Ring, sources};
 
 /// Address family; each gateway has one ring for each in which it has frontends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -31,8 +32,20 @@ impl Family {
     }
 }
 
-/// A ring's owner: gateway index and family.
-pub(super) type RingKey = (u32, Family);
+/// Whose endpoints a ring has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Scope {
+    /// Every node's.
+    All,
+    /// This node's.
+    Local,
+}
+
+/// A ring's owner: gateway index, family and scope.
+pub(super) type RingKey = (u32, Family, Scope);
+
+/// A prefix that clients of a frontend may come from.
+pub(super) type SourceOf = (l4::Frontend, IpNet);
 
 /// The state of the maps that the agent writes. Each part is updated right after the kernel took the write, so
 /// that after a failure the next attempt knows what is left to do.
@@ -48,6 +61,7 @@ pub(super) struct Shadow {
     pub(super) ring_ids: Ids<RingKey>,
     pub(super) rings: BTreeMap<RingKey, Ring>,
     pub(super) frontends: BTreeMap<l4::Frontend, Frontend>,
+    pub(super) sources: BTreeSet<SourceOf>,
     /// How many frontends of one family there may be.
     pub(super) frontends_end: u32,
 }
@@ -72,6 +86,7 @@ impl Shadow {
             ring_ids: Ids::new(0, capacity.rings),
             rings: BTreeMap::new(),
             frontends: BTreeMap::new(),
+            sources: BTreeSet::new(),
             frontends_end: capacity.frontends,
         }
     }
@@ -94,6 +109,7 @@ impl Shadow {
         shadow.adopt_names(maps)?;
         shadow.adopt_backends(maps)?;
         shadow.adopt_frontends(maps)?;
+        shadow.sources = sources::read(maps)?;
         Ok(shadow)
     }
 
@@ -134,7 +150,8 @@ impl Shadow {
     fn adopt_rings(&mut self, maps: &Maps, pins: &Pins, now: u32) -> Result<(), Error> {
         let mut claims = BTreeSet::new();
         for (frontend, value) in &self.frontends {
-            let key = (value.gateway, Family::of(frontend.address.ip()));
+            let scope = if value.flags & LOCAL_ONLY == 0 { Scope::All } else { Scope::Local };
+            let key = (value.gateway, Family::of(frontend.address.ip()), scope);
             if self.rings.contains_key(&key) {
                 continue;
             }

@@ -12,7 +12,7 @@ use gateway_common::abi::{
 use gateway_model::plan::l4;
 
 use super::{
-    desired::{Desired, DesiredRing, Touched},
+    desired::{Desired, DesiredFrontend, DesiredRing, Touched},
     error::Error,
     load::Pins,
     maps::Maps,
@@ -20,6 +20,7 @@ use super::{
     shadow::{RingKey, Shadow, put_frontend},
     slot,
     sockets::Sockets,
+    sources,
 };
 
 /// What was changed.
@@ -54,8 +55,10 @@ impl Writer<'_> {
         self.listening_frontends(desired, touched)?;
         self.rings(desired, touched)?;
         self.picks(desired, touched)?;
+        self.sources(desired, touched)?;
         self.frontends(desired, touched)?;
         self.remove_frontends(desired, touched)?;
+        self.remove_sources(desired, touched)?;
         self.remove_rings(desired, touched)?;
         self.remove_backends(desired, touched)?;
         self.retire_names(desired, touched);
@@ -103,8 +106,8 @@ impl Writer<'_> {
     fn listening_frontends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
         let to_agent = |key: &RingKey| desired.rings.get(key).is_some_and(DesiredRing::is_agent);
         let wanted = wanted(&touched.frontends, &desired.frontends);
-        for (frontend, key) in wanted.filter(|(_, key)| to_agent(key)) {
-            let ring = self.shadow.rings.get(key).map(|ring| ring.index);
+        for (frontend, want) in wanted.filter(|(_, want)| to_agent(&want.ring)) {
+            let ring = self.shadow.rings.get(&want.ring).map(|ring| ring.index);
             if let Some(&old) = self.shadow.frontends.get(frontend)
                 && ring == Some(old.ring)
             {
@@ -167,9 +170,30 @@ impl Writer<'_> {
     }
 
     fn frontends(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
-        for (frontend, key) in wanted(&touched.frontends, &desired.frontends) {
-            if let Some(value) = frontend_value(self.shadow, *key) {
+        for (frontend, want) in wanted(&touched.frontends, &desired.frontends) {
+            if let Some(value) = frontend_value(self.shadow, *want) {
                 self.put_frontend(*frontend, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom frontends let in, before they let in nobody else.
+    fn sources(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for (source, ()) in wanted(&touched.sources, &desired.sources) {
+            if !self.shadow.sources.contains(source) {
+                sources::put(self.maps, source, true)?;
+                self.shadow.sources.insert(*source);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_sources(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        for source in unwanted(&touched.sources, &desired.sources) {
+            if self.shadow.sources.contains(&source) {
+                sources::put(self.maps, &source, false)?;
+                self.shadow.sources.remove(&source);
             }
         }
         Ok(())
@@ -246,13 +270,13 @@ fn unwanted<K: Ord + Copy, V>(touched: &BTreeSet<K>, desired: &BTreeMap<K, V>) -
 }
 
 /// What a frontend of this ring's owner is to say; `None` while there is no ring.
-pub(super) fn frontend_value(shadow: &Shadow, key: RingKey) -> Option<Frontend> {
-    let ring = shadow.rings.get(&key)?;
+pub(super) fn frontend_value(shadow: &Shadow, want: DesiredFrontend) -> Option<Frontend> {
+    let ring = shadow.rings.get(&want.ring)?;
     let listens = ring.iter().any(slot::needs_agent);
     Some(Frontend {
         ring: ring.index,
         ring_mask: ring.slots.len() as u32 - 1,
-        gateway: key.0,
-        flags: if listens { AGENT_LISTENS } else { 0 },
+        gateway: want.ring.0,
+        flags: want.flags | if listens { AGENT_LISTENS } else { 0 },
     })
 }
