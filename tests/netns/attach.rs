@@ -62,6 +62,20 @@ fn an_interface_that_does_not_exist_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_pinned_map_of_another_layout_is_an_error_that_names_it() {
+    let lab = LabPlan::new("layout").pods(0).build().unwrap();
+    let pin = lab.name().pin_dir().join("v1/SETTINGS");
+    std::fs::create_dir_all(pin.parent().unwrap()).unwrap();
+    let create =
+        format!("bpftool map create {} type array key 4 value 4 entries 1 name SETTINGS", pin.display());
+    lab.node.exec(&create).unwrap();
+    let options = Options::new(lab.name().pin_dir(), lab.uplinks());
+    let error = lab.node.run(|| Dataplane::open(options)).unwrap_err();
+    assert!(matches!(&error, Error::MapLayout { path } if *path == pin), "{error}");
+    assert!(error.to_string().contains("weir uninstall"), "{error}");
+}
+
+#[test]
 fn an_interface_that_goes_away_and_comes_back_is_attached_again() {
     let lab = LabPlan::new("flap").pods(0).build().unwrap();
     let mut node = Node::open(&lab);

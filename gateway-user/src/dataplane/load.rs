@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -93,7 +93,9 @@ pub(super) fn load(pins: &Pins) -> Result<(Programs, u32), Error> {
         .map_err(|error| Error::Object { source: Box::new(aya::EbpfError::ParseError(error)) })?;
     let mut loader = EbpfLoader::new();
     for name in object.maps.keys().filter(|name| !UNPINNED.iter().any(|start| name.starts_with(start))) {
-        loader.map_pin_path(name, pins.maps.join(name));
+        let path = pins.maps.join(name);
+        require_layout(&path, &object.maps[name])?;
+        loader.map_pin_path(name, path);
     }
     let mut ebpf = loader.load(OBJECT).map_err(|source| Error::Object { source: Box::new(source) })?;
     let flags = ring_flags(&object)?;
@@ -114,6 +116,17 @@ pub(super) fn load(pins: &Pins) -> Result<(Programs, u32), Error> {
             .collect::<Result<_, Error>>()?,
     };
     Ok((programs, flags))
+}
+
+/// A program over a map of another layout would be refused by the verifier, in words for its author.
+fn require_layout(path: &Path, map: &aya_obj::Map) -> Result<(), Error> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let pinned = sys::open_pin(path).map_err(Error::pin("open", path))?;
+    let info = sys::map_info(pinned.as_fd()).map_err(Error::pin("inspect", path))?;
+    let is_same = (info.key_size, info.value_size) == (map.key_size(), map.value_size());
+    if is_same { Ok(()) } else { Err(Error::MapLayout { path: path.to_owned() }) }
 }
 
 fn ring_flags(object: &aya_obj::Object) -> Result<u32, Error> {
