@@ -34,7 +34,7 @@ pub(super) struct Desired {
     pub(super) backends: BTreeMap<u32, Backend>,
     pub(super) rings: BTreeMap<RingKey, DesiredRing>,
     pub(super) frontends: BTreeMap<l4::Frontend, DesiredFrontend>,
-    pub(super) sources: BTreeMap<SourceOf, ()>,
+    pub(super) sources: BTreeSet<SourceOf>,
     pub(super) marks: MarkTable,
     parts: BTreeMap<GatewayKey, Part>,
 }
@@ -80,7 +80,7 @@ impl Touched {
             .extend(desired.backends.keys().copied().chain(shadow.backends.iter().map(|(_, id)| id)));
         self.rings.extend(desired.rings.keys().chain(shadow.rings.keys()));
         self.frontends.extend(desired.frontends.keys().chain(shadow.frontends.keys()));
-        self.sources.extend(desired.sources.keys().chain(&shadow.sources));
+        self.sources.extend(desired.sources.iter().chain(&shadow.sources));
     }
 
     fn add(&mut self, part: &Part) {
@@ -226,7 +226,7 @@ impl Desired {
         self.backends.extend(&part.backends);
         self.rings.extend(part.rings.iter().map(|(owner, ring)| (*owner, ring.clone())));
         self.frontends.extend(&part.frontends);
-        self.sources.extend(part.sources.iter().map(|source| (*source, ())));
+        self.sources.extend(&part.sources);
         self.marks.insert(key.clone(), Arc::new(std::mem::take(&mut part.marks)));
         self.parts.insert(key.clone(), part);
         Ok(())
@@ -299,14 +299,14 @@ impl Part {
             let is_local = access.local_only && gateway.local.is_some();
             Family::of(frontend.address.ip()) == family && is_local == (scope == Scope::Local)
         };
-        let users: Vec<_> = gateway.frontends.iter().filter(uses).collect();
-        if users.is_empty() && !shadow.rings.contains_key(&owner) {
+        let of_ring: Vec<_> = gateway.frontends.iter().filter(uses).collect();
+        if of_ring.is_empty() && !shadow.rings.contains_key(&owner) {
             return Ok(());
         }
         let limit = shadow.ring_ids.end();
         shadow.ring_ids.give(&owner).ok_or(Error::Full { what: "rings", limit })?;
         self.rings.insert(owner, ring);
-        for (&frontend, access) in users {
+        for (&frontend, access) in of_ring {
             let flag = |is_set, flag| if is_set { flag } else { 0 };
             let flags = flag(scope == Scope::Local, flags::LOCAL_ONLY)
                 | flag(access.by_client, flags::BY_CLIENT)
@@ -489,7 +489,7 @@ mod tests {
         let (before, _) = resolve(&old, None, &mut shadow);
         assert_eq!(before.sources.len(), 2);
         let (after, touched) = resolve(&new, Some(&old), &mut shadow);
-        let left: Vec<_> = after.sources.keys().map(|(_, prefix)| prefix.to_string()).collect();
+        let left: Vec<_> = after.sources.iter().map(|(_, prefix)| prefix.to_string()).collect();
         assert_eq!((left, touched.sources.len()), (vec!["10.0.0.0/8".to_owned()], 2));
     }
 

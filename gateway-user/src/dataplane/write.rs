@@ -180,7 +180,7 @@ impl Writer<'_> {
 
     /// Whom frontends let in, before they let in nobody else.
     fn sources(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
-        for (source, ()) in wanted(&touched.sources, &desired.sources) {
+        for source in touched.sources.intersection(&desired.sources) {
             if !self.shadow.sources.contains(source) {
                 sources::put(self.maps, source, true)?;
                 self.shadow.sources.insert(*source);
@@ -190,10 +190,10 @@ impl Writer<'_> {
     }
 
     fn remove_sources(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
-        for source in unwanted(&touched.sources, &desired.sources) {
-            if self.shadow.sources.contains(&source) {
-                sources::put(self.maps, &source, false)?;
-                self.shadow.sources.remove(&source);
+        for source in touched.sources.difference(&desired.sources) {
+            if self.shadow.sources.contains(source) {
+                sources::put(self.maps, source, false)?;
+                self.shadow.sources.remove(source);
             }
         }
         Ok(())
