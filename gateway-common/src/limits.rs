@@ -14,6 +14,8 @@ pub const ROUTES: usize = 4_096;
 pub const ESTABLISHED: usize = 1_048_576;
 /// Entries of each LRU map (handshakes, old flows, UDP), allocated at once: about 7 MB each.
 pub const RECENT: usize = 65_536;
+/// Entries of each of the LRU maps OUTGOING and `UDP_OUTGOING`, allocated at once: about 2 MB each.
+pub const OUTGOING: usize = 16_384;
 /// Devices of the node's own pods.
 pub const POD_DEVICES: usize = 4_096;
 /// Listeners of the agent per address family, at most; `AGENT_SOCKETS` holds two families.

@@ -122,6 +122,8 @@ verdicts! {
     NoNatPort = 31, "no_nat_port", Drop;
     /// The client comes from where this frontend lets nobody in.
     SourceDenied = 32, "source_denied", Drop;
+    /// The answer to a connection that begins at a frontend's address and port: passed.
+    OutgoingReply = 33, "outgoing_reply", Pass;
 }
 
 /// Entries of `VERDICT_STATS`: room for verdicts to come without a new layout.

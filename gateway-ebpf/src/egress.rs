@@ -17,7 +17,7 @@ use crate::{
     flow::{stamp, take},
     hook::{End, Hook, settings},
     maps::BACKENDS,
-    nat,
+    nat, outgoing,
     packet::{self, Network, Packet, ReadIp, Segment},
 };
 
@@ -70,7 +70,7 @@ fn reply_key<F: Family>(packet: &Packet<F>) -> ReplyKey<F::Bytes> {
 
 /// State bits that a packet of the server's sets in an entry that has these.
 #[inline(always)]
-fn server_bits(segment: Segment, before: u32) -> u32 {
+pub fn server_bits(segment: Segment, before: u32) -> u32 {
     if segment.has(tcp::RST) {
         state::RST
     } else if !segment.has(tcp::FIN) {
@@ -146,12 +146,18 @@ fn not_a_reply<F: Family, const POD: bool>(
             Err(_) => Verdict::RewriteFailed,
         };
     }
-    from_frontend(packet, segment, amount)
+    from_frontend::<F, POD>(packet, segment, amount, came_in_by != 0)
 }
 
-/// A packet that has a frontend's address already: from the agent's listeners, or from the kernel's own.
+/// A packet that has a frontend's address already: from the agent's listeners, from the kernel's own, or of a
+/// connection that happens to begin there.
 #[inline(always)]
-fn from_frontend<F: Family>(packet: &Packet<F>, segment: Segment, amount: Amount) -> Verdict {
+fn from_frontend<F: Family, const POD: bool>(
+    packet: &Packet<F>,
+    segment: Segment,
+    amount: Amount,
+    is_forwarded: bool,
+) -> Verdict {
     let Some(frontend) = F::frontend(packet.source, packet.source_port, packet.protocol) else {
         return Verdict::EgressNotOurs;
     };
@@ -161,6 +167,9 @@ fn from_frontend<F: Family>(packet: &Packet<F>, segment: Segment, amount: Amount
         client_port: packet.destination_port.to_ne_bytes(),
         frontend_port: packet.source_port.to_ne_bytes(),
     };
+    if !POD && outgoing::note(packet, segment, frontend, &key, is_forwarded, settings().now) {
+        return Verdict::EgressNotOurs;
+    }
     if segment.has(tcp::SYN) {
         shake::<F>(&key, segment.sequence);
     }

@@ -1,9 +1,9 @@
 //! IPv4 and IPv6: what differs between them, so that the path is written once.
 
-use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::btf_maps::{LruHashMap, lpm_trie::Key};
 use gateway_common::{
     abi::{
-        flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey},
+        flow::{Flow, FlowKey, Nat, NatKey, Outgoing, Reply, ReplyKey},
         frontend::{Frontend, FrontendKey4, FrontendKey6, Source},
     },
     checksum::Sum,
@@ -14,8 +14,9 @@ use gateway_common::{
 use crate::{
     maps::{
         EMBRYO4, EMBRYO6, Established, FLOWS4, FLOWS6, FRONTENDS4, FRONTENDS6, NAT_EMBRYO4, NAT_EMBRYO6,
-        NAT4, NAT6, OLD4, OLD6, REPLIES4, REPLIES6, REPLY_EMBRYO4, REPLY_EMBRYO6, Recent, SOURCES4, SOURCES6,
-        UDP_FLOWS4, UDP_FLOWS6, UDP_NAT4, UDP_NAT6, UDP_REPLIES4, UDP_REPLIES6,
+        NAT4, NAT6, OLD4, OLD6, OUTGOING4, OUTGOING6, REPLIES4, REPLIES6, REPLY_EMBRYO4, REPLY_EMBRYO6,
+        Recent, SOURCES4, SOURCES6, UDP_FLOWS4, UDP_FLOWS6, UDP_NAT4, UDP_NAT6, UDP_OUTGOING4, UDP_OUTGOING6,
+        UDP_REPLIES4, UDP_REPLIES6,
     },
     raw::At,
 };
@@ -25,6 +26,8 @@ type RecentFlows<F> = Recent<FlowKey<<F as Family>::Bytes>, Flow>;
 type Replies<F> = Established<ReplyKey<<F as Family>::Bytes>, Reply<<F as Family>::Bytes>>;
 type RecentReplies<F> = Recent<ReplyKey<<F as Family>::Bytes>, Reply<<F as Family>::Bytes>>;
 type Nats<F> = Established<NatKey<<F as Family>::Bytes>, Nat<<F as Family>::Bytes>>;
+/// OUTGOING and `UDP_OUTGOING`.
+pub type RecentOutgoing<F> = LruHashMap<FlowKey<<F as Family>::Bytes>, Outgoing, { limits::OUTGOING }>;
 type RecentNats<F> = Recent<NatKey<<F as Family>::Bytes>, Nat<<F as Family>::Bytes>>;
 
 /// An address family.
@@ -71,6 +74,8 @@ pub trait Family: 'static {
     fn hash(client: Self::Words, frontend: Self::Words, ports: (u16, u16), protocol: u8, seed: u32) -> u32;
     /// The frontend that listens there; `port` as it is on the wire.
     fn frontend(address: Self::Words, port: u16, protocol: u8) -> Option<&'static Frontend>;
+    /// Sets a flag of the frontend that listens there.
+    fn flag_frontend(address: Self::Words, port: u16, protocol: u8, flag: u32);
     /// Whether a frontend that does not let in everybody lets in this client; `port` as it is on the wire.
     fn lets_in(client: Self::Words, frontend: Self::Words, port: u16, protocol: u8) -> bool;
 
@@ -94,6 +99,10 @@ pub trait Family: 'static {
     fn nat_embryo() -> &'static RecentNats<Self>;
     /// `UDP_NAT`.
     fn udp_nat() -> &'static RecentNats<Self>;
+    /// OUTGOING.
+    fn outgoing() -> &'static RecentOutgoing<Self>;
+    /// `UDP_OUTGOING`.
+    fn udp_outgoing() -> &'static RecentOutgoing<Self>;
 }
 
 /// IPv4.
@@ -178,6 +187,15 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn flag_frontend(address: Self::Words, port: u16, protocol: u8, flag: u32) {
+        let key = FrontendKey4 { addr: Self::bytes(address), port: port.to_ne_bytes(), protocol, pad: 0 };
+        if let Some(frontend) = FRONTENDS4.get_ptr_mut(&key) {
+            // SAFETY: a live entry, in which only this flag changes.
+            unsafe { (*frontend).flags |= flag };
+        }
+    }
+
+    #[inline(always)]
     fn lets_in(client: Self::Words, frontend: Self::Words, port: u16, protocol: u8) -> bool {
         let (frontend, client) = (Self::bytes(frontend), Self::bytes(client));
         let source = Source { frontend, port: port.to_ne_bytes(), protocol, pad: 0, client };
@@ -232,6 +250,16 @@ impl Family for V4 {
     #[inline(always)]
     fn udp_nat() -> &'static RecentNats<Self> {
         &UDP_NAT4
+    }
+
+    #[inline(always)]
+    fn outgoing() -> &'static RecentOutgoing<Self> {
+        &OUTGOING4
+    }
+
+    #[inline(always)]
+    fn udp_outgoing() -> &'static RecentOutgoing<Self> {
+        &UDP_OUTGOING4
     }
 }
 
@@ -325,6 +353,15 @@ impl Family for V6 {
     }
 
     #[inline(always)]
+    fn flag_frontend(address: Self::Words, port: u16, protocol: u8, flag: u32) {
+        let key = FrontendKey6 { addr: Self::bytes(address), port: port.to_ne_bytes(), protocol, pad: 0 };
+        if let Some(frontend) = FRONTENDS6.get_ptr_mut(&key) {
+            // SAFETY: a live entry, in which only this flag changes.
+            unsafe { (*frontend).flags |= flag };
+        }
+    }
+
+    #[inline(always)]
     fn lets_in(client: Self::Words, frontend: Self::Words, port: u16, protocol: u8) -> bool {
         let (frontend, client) = (bytes6(frontend), bytes6(client));
         let source = Source { frontend, port: port.to_ne_bytes(), protocol, pad: 0, client };
@@ -379,5 +416,15 @@ impl Family for V6 {
     #[inline(always)]
     fn udp_nat() -> &'static RecentNats<Self> {
         &UDP_NAT6
+    }
+
+    #[inline(always)]
+    fn outgoing() -> &'static RecentOutgoing<Self> {
+        &OUTGOING6
+    }
+
+    #[inline(always)]
+    fn udp_outgoing() -> &'static RecentOutgoing<Self> {
+        &UDP_OUTGOING6
     }
 }

@@ -24,6 +24,7 @@ mod icmp;
 mod lookup;
 mod maps;
 mod nat;
+mod outgoing;
 mod packet;
 mod path;
 mod raw;

@@ -12,7 +12,8 @@ use gateway_common::{
     abi::{
         backend::Backend,
         flow::{
-            Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Reply4, Reply6, ReplyKey4, ReplyKey6,
+            Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Outgoing, Reply4, Reply6, ReplyKey4,
+            ReplyKey6,
         },
         frontend::{Frontend, FrontendKey4, FrontendKey6, Source},
         names::RouteNames,
@@ -125,6 +126,19 @@ pub static UDP_NAT4: Recent<NatKey4, Nat4> = LruHashMap::new();
 /// The same for IPv6.
 #[btf_map]
 pub static UDP_NAT6: Recent<NatKey6, Nat6> = LruHashMap::new();
+
+/// TCP connections that begin at a frontend's address and port, by their far end and the frontend.
+#[btf_map]
+pub static OUTGOING4: LruHashMap<FlowKey4, Outgoing, { limits::OUTGOING }> = LruHashMap::new();
+/// The same for IPv6.
+#[btf_map]
+pub static OUTGOING6: LruHashMap<FlowKey6, Outgoing, { limits::OUTGOING }> = LruHashMap::new();
+/// UDP flows that begin there.
+#[btf_map]
+pub static UDP_OUTGOING4: LruHashMap<FlowKey4, Outgoing, { limits::OUTGOING }> = LruHashMap::new();
+/// The same for IPv6.
+#[btf_map]
+pub static UDP_OUTGOING6: LruHashMap<FlowKey6, Outgoing, { limits::OUTGOING }> = LruHashMap::new();
 
 /// Packets, bytes and new flows, by route index.
 #[btf_map]

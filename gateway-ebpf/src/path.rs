@@ -11,7 +11,7 @@ use crate::{
     family::{Family, V4, V6},
     hook::{End, Hook, settings},
     maps::BACKENDS,
-    nat,
+    nat, outgoing,
     packet::{self, Network, Packet, ReadIp, Segment},
     reply,
     visit::{Steer, Target, Visit, slot},
@@ -70,6 +70,9 @@ fn arrive<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize) -> u32 {
     };
     if segment.has(tcp::SYN) && segment.has(tcp::ACK) {
         return Verdict::SynAck as u32;
+    }
+    if frontend.flags & flags::HAS_OUTGOING != 0 && outgoing::is_answer(&packet, segment, settings.now) {
+        return Verdict::OutgoingReply as u32;
     }
     if frontend.flags & flags::HAS_SOURCES != 0
         && !F::lets_in(packet.source, packet.destination, packet.destination_port, packet.protocol)

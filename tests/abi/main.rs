@@ -10,7 +10,8 @@ use gateway_common::{
     abi::{
         backend::Backend,
         flow::{
-            Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Reply4, Reply6, ReplyKey4, ReplyKey6,
+            Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Outgoing, Reply4, Reply6, ReplyKey4,
+            ReplyKey6,
         },
         frontend::{Frontend, FrontendKey4, FrontendKey6, Source, SourceKey4, SourceKey6},
         names::RouteNames,
@@ -56,6 +57,8 @@ fn expected() -> Vec<(&'static str, usize, usize, usize)> {
     let reply6 = (size_of::<ReplyKey6>(), size_of::<Reply6>());
     let nat4 = (size_of::<NatKey4>(), size_of::<Nat4>());
     let nat6 = (size_of::<NatKey6>(), size_of::<Nat6>());
+    let outgoing4 = (size_of::<FlowKey4>(), size_of::<Outgoing>());
+    let outgoing6 = (size_of::<FlowKey6>(), size_of::<Outgoing>());
     let of = |name, (key, value): (usize, usize), entries| (name, key, value, entries);
     vec![
         of("FRONTENDS4", (size_of::<FrontendKey4>(), size_of::<Frontend>()), limits::FRONTENDS),
@@ -85,6 +88,10 @@ fn expected() -> Vec<(&'static str, usize, usize, usize)> {
         of("NAT_EMBRYO6", nat6, limits::RECENT),
         of("UDP_NAT4", nat4, limits::RECENT),
         of("UDP_NAT6", nat6, limits::RECENT),
+        of("OUTGOING4", outgoing4, limits::OUTGOING),
+        of("OUTGOING6", outgoing6, limits::OUTGOING),
+        of("UDP_OUTGOING4", outgoing4, limits::OUTGOING),
+        of("UDP_OUTGOING6", outgoing6, limits::OUTGOING),
         of("ROUTE_STATS", (4, size_of::<RouteStats>()), limits::ROUTES),
         of("BACKEND_STATS", (4, size_of::<TrafficStats>()), limits::BACKENDS),
         of("GATEWAY_STATS", (4, size_of::<TrafficStats>()), limits::ROUTES),
@@ -153,6 +160,7 @@ fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
         ),
         ("NatKey<[u8; 4]>", fields!(NatKey4: pod, node, pod_port, node_port)),
         ("NatKey<[u8; 16]>", fields!(NatKey6: pod, node, pod_port, node_port)),
+        ("Outgoing", fields!(Outgoing: seen, state)),
         ("Nat<[u8; 4]>", fields!(Nat4: client, client_port, pad)),
         ("Nat<[u8; 16]>", fields!(Nat6: client, client_port, pad)),
         ("RouteStats", fields!(RouteStats: packets, bytes, new_flows, reply_packets, reply_bytes)),
@@ -216,6 +224,7 @@ fn numbers_and_labels_of_verdicts_stay() {
         "masqueraded",
         "no_nat_port",
         "source_denied",
+        "outgoing_reply",
     ];
     let labels: Vec<_> = Verdict::ALL.iter().map(|verdict| verdict.label()).collect();
     assert_eq!(labels, known, "new verdicts are appended, here and there");

@@ -13,6 +13,7 @@ mod held;
 mod l7;
 mod nat;
 mod node;
+mod outgoing;
 mod paths;
 mod plan;
 mod pods;

@@ -8,6 +8,7 @@ mod frame;
 mod kernel;
 mod nat;
 mod odd;
+mod outgoing;
 mod refuse;
 mod replies;
 mod rewrite;

@@ -1,14 +1,14 @@
 //! Per-connection state. FLOWS, EMBRYO, OLD and `UDP_FLOWS` say which backend a flow has (only where a slot
 //! asks, or where a flow had to take another slot's backend); REPLIES, `REPLY_EMBRYO` and `UDP_REPLIES` say
 //! which frontend a pod's replies are to show. NAT, `NAT_EMBRYO` and `UDP_NAT` say which client a pod's packet to a
-//! port of the node's is meant for (mode `nat`).
+//! port of the node's is meant for (mode `nat`). OUTGOING and `UDP_OUTGOING` hold connections that begin where a frontend is.
 //!
 //! Each map exists once per address family, its name ending in 4 or 6: an IPv4 key of 12 bytes costs two thirds
 //! of what an IPv6 key of 36 bytes does. The protocol is not part of a key: TCP and UDP have maps of their own.
 
 use super::pod;
 
-/// Key of FLOWS, EMBRYO, OLD (TCP) and `UDP_FLOWS`; `A` is `[u8; 4]` or `[u8; 16]`.
+/// Key of FLOWS, EMBRYO, OLD (TCP) and `UDP_FLOWS`, of OUTGOING (TCP) and `UDP_OUTGOING`; `A` is `[u8; 4]` or `[u8; 16]`.
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct FlowKey<A> {
@@ -111,6 +111,16 @@ pub struct Nat<A> {
     pub pad: [u8; 2],
 }
 
+/// Value of OUTGOING and `UDP_OUTGOING`, whose keys are [`FlowKey`]s: the far end is the client.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Outgoing {
+    /// [`super::settings::Settings::now`] at the last packet.
+    pub seen: u32,
+    /// Bits of [`state`]; the far end, which is asked, is the server.
+    pub state: u32,
+}
+
 /// Bits of [`Flow::state`] and [`Reply::state`].
 pub mod state {
     /// The client sent a FIN.
@@ -159,4 +169,5 @@ const _: () = assert!(size_of::<Reply4>() == 36 && size_of::<Reply6>() == 60);
 const _: () = assert!(size_of::<Flow>() == 32);
 const _: () = assert!(size_of::<NatKey4>() == 12 && size_of::<NatKey6>() == 36);
 const _: () = assert!(size_of::<Nat4>() == 8 && size_of::<Nat6>() == 20);
-pod!(Flow, FlowKey4, FlowKey6, ReplyKey4, ReplyKey6, Reply4, Reply6, NatKey4, NatKey6, Nat4, Nat6);
+const _: () = assert!(size_of::<Outgoing>() == 8);
+pod!(Flow, Outgoing, FlowKey4, FlowKey6, ReplyKey4, ReplyKey6, Reply4, Reply6, NatKey4, NatKey6, Nat4, Nat6);

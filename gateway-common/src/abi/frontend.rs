@@ -87,6 +87,9 @@ pub mod flags {
     pub const LOCAL_ONLY: u32 = 4;
     /// Clients may come from the prefixes in SOURCES only.
     pub const HAS_SOURCES: u32 = 8;
+    /// Connections that begin at this address and port are in OUTGOING: their answers are not the frontend's. Set by
+    /// the packet path, cleared by user space.
+    pub const HAS_OUTGOING: u32 = 16;
 }
 
 const _: () = assert!(size_of::<FrontendKey4>() == 8);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use gateway_common::abi::{
     backend::{AGENT, Backend, DROP, KERNEL, NONE, REFUSE, mode},
-    frontend::flags::AGENT_LISTENS,
+    frontend::flags::{AGENT_LISTENS, HAS_OUTGOING},
 };
 use gateway_model::{
     key::{GatewayKey, Protocol, RouteName},
@@ -49,6 +49,8 @@ pub struct FrontendDump {
     pub ring: u32,
     /// Whether the agent's listeners answer.
     pub agent_listens: bool,
+    /// Connections of the node's, or of its pods, begin there, too: their answers are not for the gateway.
+    pub is_origin: bool,
 }
 
 /// A ring.
@@ -112,6 +114,7 @@ pub(super) fn read(
             gateway: names.gateway(value.gateway),
             ring: value.ring,
             agent_listens: value.flags & AGENT_LISTENS != 0,
+            is_origin: value.flags & HAS_OUTGOING != 0,
         });
     }
     for ((gateway, family, _), ring) in &shadow.rings {
@@ -222,6 +225,10 @@ fn count_flows(maps: &Maps) -> Result<BTreeMap<String, u64>, Error> {
         ("NAT_EMBRYO6", v6.nat_embryo.count()),
         ("UDP_NAT4", v4.udp_nat.count()),
         ("UDP_NAT6", v6.udp_nat.count()),
+        ("OUTGOING4", v4.outgoing.count()),
+        ("OUTGOING6", v6.outgoing.count()),
+        ("UDP_OUTGOING4", v4.udp_outgoing.count()),
+        ("UDP_OUTGOING6", v6.udp_outgoing.count()),
     ];
     counts
         .into_iter()
@@ -243,7 +250,7 @@ fn differences(
             found.push(format!("frontend {}: ring {actual:?} instead of {ring:?}", frontend.address));
         }
     }
-    if shadow.sources.iter().ne(desired.sources.keys()) {
+    if shadow.sources != desired.sources {
         found.push("prefixes that clients may come from: not as wanted".to_owned());
     }
     for frontend in frontends.keys().filter(|frontend| !desired.frontends.contains_key(frontend)) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use aya::Pod;
 use gateway_common::abi::{
     backend::Backend,
-    flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey},
+    flow::{Flow, FlowKey, Nat, NatKey, Outgoing, Reply, ReplyKey},
     frontend::{Frontend, FrontendKey4, FrontendKey6, SourceKey4, SourceKey6},
     names::RouteNames,
     settings::Settings,
@@ -30,6 +30,8 @@ pub(super) struct FlowMaps<A> {
     pub(super) nat: Table<NatKey<A>, Nat<A>>,
     pub(super) nat_embryo: Table<NatKey<A>, Nat<A>>,
     pub(super) udp_nat: Table<NatKey<A>, Nat<A>>,
+    pub(super) outgoing: Table<FlowKey<A>, Outgoing>,
+    pub(super) udp_outgoing: Table<FlowKey<A>, Outgoing>,
 }
 
 /// Every map that user space reads or writes; rings are handled one by one (`ring`).
@@ -114,6 +116,8 @@ where
             nat: open(folder, &name("NAT"))?,
             nat_embryo: open(folder, &name("NAT_EMBRYO"))?,
             udp_nat: open(folder, &name("UDP_NAT"))?,
+            outgoing: open(folder, &name("OUTGOING"))?,
+            udp_outgoing: open(folder, &name("UDP_OUTGOING"))?,
         })
     }
 }

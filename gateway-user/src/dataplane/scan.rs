@@ -11,7 +11,7 @@ use aya::Pod;
 use gateway_common::{
     abi::{
         backend::{FIRST_REAL, NONE, mode},
-        flow::{Flow, FlowKey, Nat, NatKey, Reply, ReplyKey, state},
+        flow::{Flow, FlowKey, Nat, NatKey, Outgoing, Reply, ReplyKey, state},
         frontend::flags::BY_CLIENT,
         slot::Slot,
     },
@@ -33,7 +33,7 @@ const BUDGET: usize = 131_072;
 /// Entries asked of the kernel at once.
 const BATCH: u32 = 4_096;
 /// Tables of one address family.
-const TABLES: usize = 10;
+const TABLES: usize = 12;
 
 /// A scan under way, and then its result.
 #[derive(Debug, Default)]
@@ -50,6 +50,8 @@ pub(super) struct Scan {
     backends: HashSet<u32>,
     rings: HashSet<u32>,
     held: HashSet<(u32, u32)>,
+    /// Frontends where connections of the node's begin.
+    origins: HashSet<l4::Frontend>,
 }
 
 /// What a scan needs to judge entries.
@@ -140,6 +142,24 @@ impl<A> Tracked<FlowKey<A>> for Flow {
     }
 }
 
+macro_rules! outgoing_is_tracked {
+    ($($address:ty),+) => {$(
+        impl Tracked<FlowKey<$address>> for Outgoing {
+            fn judge(&self, key: &FlowKey<$address>, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
+                let entry = Entry { state: self.state, seen: self.seen, alive: true };
+                if is_over(kind, entry, judge.now, judge.times) {
+                    return Fate::Remove;
+                }
+                let address = (IpAddr::from(key.frontend), u16::from_be_bytes(key.frontend_port)).into();
+                let protocol = if kind == Kind::Udp { Protocol::Udp } else { Protocol::Tcp };
+                scan.origins.insert(l4::Frontend { address, protocol });
+                Fate::Keep
+            }
+        }
+    )+};
+}
+outgoing_is_tracked!([u8; 4], [u8; 16]);
+
 macro_rules! reply_is_tracked {
     ($($address:ty),+) => {$(
         impl Tracked<ReplyKey<$address>> for Reply<$address> {
@@ -196,6 +216,7 @@ impl Scan {
     where
         A: Copy + PartialEq,
         Flow: Tracked<FlowKey<A>>,
+        Outgoing: Tracked<FlowKey<A>>,
         Reply<A>: Tracked<ReplyKey<A>>,
         FlowKey<A>: Pod,
         ReplyKey<A>: Pod,
@@ -212,6 +233,8 @@ impl Scan {
             6 => self.sweep(&maps.udp_replies, Kind::Udp, judge),
             7 => self.sweep_ports(&maps.nat, [&maps.replies, &maps.reply_embryo]),
             8 => self.sweep_ports(&maps.nat_embryo, [&maps.replies, &maps.reply_embryo]),
+            9 => self.sweep(&maps.outgoing, Kind::Established, judge),
+            10 => self.sweep(&maps.udp_outgoing, Kind::Udp, judge),
             _ => self.sweep_ports(&maps.udp_nat, [&maps.udp_replies, &maps.udp_replies]),
         }
     }
@@ -288,6 +311,11 @@ impl Scan {
     /// Whether an entry names this ring.
     pub(super) fn found_ring(&self, index: u32) -> bool {
         self.rings.contains(&index)
+    }
+
+    /// Whether a connection begins at this frontend.
+    pub(super) fn found_origin(&self, frontend: &l4::Frontend) -> bool {
+        self.origins.contains(frontend)
     }
 
     /// Whether a live flow of slot `at` lives at a backend other than the slot's current one.

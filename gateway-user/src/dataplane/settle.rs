@@ -12,7 +12,7 @@ use super::{
     error::Error,
     ring::Ring,
     scan::Scan,
-    shadow::{Shadow, put_frontend},
+    shadow::{Shadow, clear_origins, put_frontend},
     slot::{self, Drain},
     write::frontend_value,
 };
@@ -25,6 +25,7 @@ impl Dataplane {
         if ticked.settled > 0 {
             self.write_listening_flags()?;
         }
+        clear_origins(&self.maps, |frontend| scan.found_origin(frontend))?;
         ticked.freed += self.free_backends(scan)?;
         ticked.freed += self.free_names(scan)?;
         self.shadow.ring_ids.release(scan.number, |index| scan.found_ring(index));

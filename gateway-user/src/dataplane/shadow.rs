@@ -7,7 +7,10 @@ use std::{
 
 use gateway_common::abi::{
     backend::{Backend, FIRST_REAL},
-    frontend::{Frontend, FrontendKey4, FrontendKey6, flags::LOCAL_ONLY},
+    frontend::{
+        Frontend, FrontendKey4, FrontendKey6,
+        flags::{HAS_OUTGOING, LOCAL_ONLY},
+    },
     names::RouteNames,
 };
 use gateway_model::{key::Protocol, plan::l4};
@@ -95,6 +98,7 @@ impl Shadow {
     pub(super) fn adopt(maps: &Maps, pins: &Pins, now: u32) -> Result<Self, Error> {
         let mut shadow = Self::read(maps)?;
         shadow.adopt_rings(maps, pins, now)?;
+        shadow.frontends.values_mut().for_each(|value| value.flags &= !HAS_OUTGOING);
         Ok(shadow)
     }
 
@@ -135,15 +139,7 @@ impl Shadow {
     }
 
     fn adopt_frontends(&mut self, maps: &Maps) -> Result<(), Error> {
-        let v4 = maps.frontends4.entries(u32::MAX).map_err(Error::map("FRONTENDS4", "read"))?;
-        let v6 = maps.frontends6.entries(u32::MAX).map_err(Error::map("FRONTENDS6", "read"))?;
-        let v4 = v4.into_iter().map(|(k, value)| (IpAddr::from(k.addr), k.port, k.protocol, value));
-        let v6 = v6.into_iter().map(|(k, value)| (IpAddr::from(k.addr), k.port, k.protocol, value));
-        for (address, port, protocol, value) in v4.chain(v6) {
-            let protocol = if protocol == 17 { Protocol::Udp } else { Protocol::Tcp };
-            let address = SocketAddr::new(address, u16::from_be_bytes(port));
-            self.frontends.insert(l4::Frontend { address, protocol }, value);
-        }
+        self.frontends.extend(read_frontends(maps)?);
         Ok(())
     }
 
@@ -217,11 +213,46 @@ pub(super) fn address_bytes(address: IpAddr) -> ([u8; 16], u8) {
     }
 }
 
-/// Writes or, without a value, removes a frontend.
+/// All frontends of the maps.
+fn read_frontends(maps: &Maps) -> Result<impl Iterator<Item = (l4::Frontend, Frontend)> + use<>, Error> {
+    let v4 = maps.frontends4.entries(u32::MAX).map_err(Error::map("FRONTENDS4", "read"))?;
+    let v6 = maps.frontends6.entries(u32::MAX).map_err(Error::map("FRONTENDS6", "read"))?;
+    let v4 = v4.into_iter().map(|(k, value)| (IpAddr::from(k.addr), k.port, k.protocol, value));
+    let v6 = v6.into_iter().map(|(k, value)| (IpAddr::from(k.addr), k.port, k.protocol, value));
+    Ok(v4.chain(v6).map(|(address, port, protocol, value)| {
+        let protocol = if protocol == 17 { Protocol::Udp } else { Protocol::Tcp };
+        let address = SocketAddr::new(address, u16::from_be_bytes(port));
+        (l4::Frontend { address, protocol }, value)
+    }))
+}
+
+/// Writes or, without a value, removes a frontend. What the packet path notes in it stays.
 pub(super) fn put_frontend(
     maps: &Maps,
     frontend: &l4::Frontend,
     value: Option<&Frontend>,
+) -> Result<(), Error> {
+    write_frontend(maps, frontend, value, HAS_OUTGOING)
+}
+
+/// Packets to frontends where no connection begins any more are asked no more whether they answer one. Should one
+/// begin meanwhile, its next packet notes it again.
+pub(super) fn clear_origins(maps: &Maps, is_origin: impl Fn(&l4::Frontend) -> bool) -> Result<(), Error> {
+    for (frontend, value) in read_frontends(maps)? {
+        if value.flags & HAS_OUTGOING != 0 && !is_origin(&frontend) {
+            let value = Frontend { flags: value.flags & !HAS_OUTGOING, ..value };
+            write_frontend(maps, &frontend, Some(&value), 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// `kept`: flags that stay as they are.
+fn write_frontend(
+    maps: &Maps,
+    frontend: &l4::Frontend,
+    value: Option<&Frontend>,
+    kept: u32,
 ) -> Result<(), Error> {
     let port = frontend.address.port().to_be_bytes();
     let protocol = match frontend.protocol {
@@ -231,11 +262,11 @@ pub(super) fn put_frontend(
     match frontend.address.ip() {
         IpAddr::V4(address) => {
             let key = FrontendKey4 { addr: address.octets(), port, protocol, pad: 0 };
-            put(&maps.frontends4, &key, value).map_err(Error::map("FRONTENDS4", "write"))
+            put(&maps.frontends4, &key, value, kept).map_err(Error::map("FRONTENDS4", "write"))
         }
         IpAddr::V6(address) => {
             let key = FrontendKey6 { addr: address.octets(), port, protocol, pad: 0 };
-            put(&maps.frontends6, &key, value).map_err(Error::map("FRONTENDS6", "write"))
+            put(&maps.frontends6, &key, value, kept).map_err(Error::map("FRONTENDS6", "write"))
         }
     }
 }
@@ -244,11 +275,12 @@ fn put<K: aya::Pod>(
     table: &super::sys::table::Table<K, Frontend>,
     key: &K,
     value: Option<&Frontend>,
+    kept: u32,
 ) -> std::io::Result<()> {
-    match value {
-        Some(value) => table.set(key, value),
-        None => table.remove(key).map(drop),
-    }
+    let Some(value) = value else { return table.remove(key).map(drop) };
+    let old = if kept == 0 { None } else { table.get(key)? };
+    let flags = value.flags | old.map_or(0, |old| old.flags & kept);
+    table.set(key, &Frontend { flags, ..*value })
 }
 
 #[cfg(test)]
