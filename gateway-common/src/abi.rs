@@ -4,6 +4,7 @@
 //! are in network byte order ("be" in a field's doc), everything else in host order. A change of any layout
 //! raises [`ABI_VERSION`], which is part of the pin path, so that two layouts never share a map.
 
+pub mod announce;
 pub mod backend;
 pub mod flow;
 pub mod frontend;

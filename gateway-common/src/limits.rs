@@ -16,6 +16,12 @@ pub const ESTABLISHED: usize = 1_048_576;
 pub const RECENT: usize = 65_536;
 /// Entries of each of the LRU maps OUTGOING and `UDP_OUTGOING`, allocated at once: about 2 MB each.
 pub const OUTGOING: usize = 16_384;
+/// Addresses that nodes answer for on the link, of each family.
+pub const ANNOUNCED: usize = 4_096;
+/// Uplinks.
+pub const UPLINKS: usize = 256;
+/// Seconds for which a node answers for them without hearing from its agent.
+pub const ANNOUNCE_SECONDS: u32 = 15;
 /// Devices of the node's own pods.
 pub const POD_DEVICES: usize = 4_096;
 /// Listeners of the agent per address family, at most; `AGENT_SOCKETS` holds two families.

@@ -9,6 +9,8 @@ pub mod eth {
     /// VLAN tags that are looked through.
     pub const MAX_TAGS: usize = 2;
     /// Ethertype.
+    pub const ARP: u16 = 0x0806;
+    /// Ethertype.
     pub const IPV4: u16 = 0x0800;
     /// Ethertype.
     pub const IPV6: u16 = 0x86dd;
@@ -90,4 +92,34 @@ pub mod icmp {
     pub const PORT_UNREACHABLE6: [u8; 2] = [1, 4];
     /// Bytes of the refused packet that an error quotes, at most: headers, extension headers, ports.
     pub const MAX_QUOTE: usize = 128;
+}
+
+/// ARP for IPv4 over Ethernet (RFC 826).
+pub mod arp {
+    /// Bytes of a packet.
+    pub const SIZE: usize = 28;
+    /// Hardware type Ethernet, protocol type IPv4.
+    pub const ETHERNET_IPV4: [u8; 4] = [0, 1, 8, 0];
+    /// Lengths of the addresses, and the operation: a question.
+    pub const REQUEST: [u8; 4] = [6, 4, 0, 1];
+    /// The same: an answer.
+    pub const REPLY: [u8; 4] = [6, 4, 0, 2];
+}
+
+/// Neighbour discovery (RFC 4861).
+pub mod ndp {
+    /// Type and code of a solicitation.
+    pub const SOLICITATION: [u8; 2] = [135, 0];
+    /// Type and code of an advertisement.
+    pub const ADVERTISEMENT: [u8; 2] = [136, 0];
+    /// Bytes of a solicitation without options.
+    pub const SOLICITATION_SIZE: usize = 24;
+    /// The hop limit that no router lets through.
+    pub const HOP_LIMIT: u8 = 255;
+    /// Flag of an advertisement: it was asked for.
+    pub const SOLICITED: u8 = 0x40;
+    /// Flag of an advertisement: it replaces what is known.
+    pub const OVERRIDE: u8 = 0x20;
+    /// Type of the option "target link-layer address", and its length in units of eight bytes.
+    pub const TARGET_LINK_LAYER: [u8; 2] = [2, 1];
 }

@@ -124,6 +124,10 @@ verdicts! {
     SourceDenied = 32, "source_denied", Drop;
     /// The answer to a connection that begins at a frontend's address and port: passed.
     OutgoingReply = 33, "outgoing_reply", Pass;
+    /// Somebody on the link asks for an address that this node answers for: answered.
+    Announced = 34, "announced", SendBack;
+    /// The same for an address that another node answers for.
+    AnnouncedElsewhere = 35, "announced_elsewhere", Drop;
 }
 
 /// Entries of `VERDICT_STATS`: room for verdicts to come without a new layout.

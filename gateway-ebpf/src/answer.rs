@@ -85,6 +85,26 @@ pub fn replace_xdp<A: Answer>(hook: &XdpContext, l3: usize, answer: &A) -> Resul
     Ok(())
 }
 
+/// See [`Hook::set_source_mac`].
+#[inline(always)]
+pub fn set_source_mac_xdp(hook: &XdpContext, [m0, m1, m2, m3, m4, m5]: [u8; 6]) -> Result<(), Failed> {
+    let at = hook.at(0, eth::HEADER).ok_or(Failed)?;
+    at.set_half::<6>(u16::from_ne_bytes([m0, m1]));
+    at.set_word::<8>(u32::from_ne_bytes([m2, m3, m4, m5]));
+    Ok(())
+}
+
+/// See [`Hook::set_source_mac`].
+#[inline(always)]
+pub fn set_source_mac_skb(hook: &TcContext, mac: [u8; 6]) -> Result<(), Failed> {
+    const SOURCE: u32 = 6;
+    // SAFETY: the context is the program's own, and what is stored outlives the call.
+    match unsafe { bpf_skb_store_bytes(hook.as_ptr().cast(), SOURCE, (&raw const mac).cast(), 6, 0) } {
+        0 => Ok(()),
+        _ => Err(Failed),
+    }
+}
+
 /// See [`Hook::quote`].
 #[inline(always)]
 pub fn quote_xdp<A: Answer>(hook: &XdpContext, l3: usize, quote: usize, answer: &A) -> Result<(), Failed> {

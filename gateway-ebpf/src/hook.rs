@@ -12,6 +12,7 @@ use gateway_common::{
 };
 
 use crate::{
+    announce,
     answer::{self, Answer},
     family::Family,
     maps::SETTINGS,
@@ -47,6 +48,12 @@ pub trait Hook {
     fn segments(&self) -> u64;
     /// Index of the device at tcx; 0 at XDP, which never runs on a pod's.
     fn device(&self) -> u32;
+    /// Index of the device that the packet came in by.
+    fn arrived_by(&self) -> u32;
+    /// Makes a MAC address the frame's source.
+    fn set_source_mac(&self, mac: [u8; 6]) -> Result<(), Failed>;
+    /// Judges a packet that is neither TCP nor UDP; `otherwise` if it is nothing of ours.
+    fn announce(&self, otherwise: Verdict) -> Verdict;
     /// Writes another address and port into one end, checksums included.
     fn rewrite<F: Family>(
         &self,
@@ -112,6 +119,22 @@ impl Hook for XdpContext {
     }
 
     #[inline(always)]
+    fn arrived_by(&self) -> u32 {
+        // SAFETY: the context is the program's own.
+        unsafe { (*self.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn set_source_mac(&self, mac: [u8; 6]) -> Result<(), Failed> {
+        answer::set_source_mac_xdp(self, mac)
+    }
+
+    #[inline(always)]
+    fn announce(&self, otherwise: Verdict) -> Verdict {
+        Verdict::from_number(announce::announce_xdp(self.ctx, u32::from(otherwise as u8)) as u8)
+    }
+
+    #[inline(always)]
     fn rewrite<F: Family>(
         &self,
         packet: &Packet<F>,
@@ -174,6 +197,21 @@ impl Hook for TcContext {
     fn device(&self) -> u32 {
         // SAFETY: the context is the program's own.
         unsafe { (*self.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn arrived_by(&self) -> u32 {
+        self.device()
+    }
+
+    #[inline(always)]
+    fn set_source_mac(&self, mac: [u8; 6]) -> Result<(), Failed> {
+        answer::set_source_mac_skb(self, mac)
+    }
+
+    #[inline(always)]
+    fn announce(&self, otherwise: Verdict) -> Verdict {
+        Verdict::from_number(announce::announce_skb(self.skb.skb, u32::from(otherwise as u8)) as u8)
     }
 
     #[inline(always)]

@@ -14,6 +14,7 @@
 // Lengths of packets and headers: 64 KiB at most.
 #![allow(clippy::cast_possible_wrap)]
 
+mod announce;
 mod answer;
 mod count;
 mod egress;

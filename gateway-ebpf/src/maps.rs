@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 use gateway_common::{
     abi::{
+        announce::UplinkMac,
         backend::Backend,
         flow::{
             Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Outgoing, Reply4, Reply6, ReplyKey4,
@@ -139,6 +140,16 @@ pub static UDP_OUTGOING4: LruHashMap<FlowKey4, Outgoing, { limits::OUTGOING }> =
 /// The same for IPv6.
 #[btf_map]
 pub static UDP_OUTGOING6: LruHashMap<FlowKey6, Outgoing, { limits::OUTGOING }> = LruHashMap::new();
+
+/// Which node answers for an IPv4 address on the link, where all serve it.
+#[btf_map]
+pub static ANNOUNCED4: HashMap<[u8; 4], u32, { limits::ANNOUNCED }, ON_DEMAND> = HashMap::new();
+/// The same for IPv6.
+#[btf_map]
+pub static ANNOUNCED6: HashMap<[u8; 16], u32, { limits::ANNOUNCED }, ON_DEMAND> = HashMap::new();
+/// MAC addresses of the uplinks.
+#[btf_map]
+pub static UPLINK_MACS: HashMap<u32, UplinkMac, { limits::UPLINKS }, ON_DEMAND> = HashMap::new();
 
 /// Packets, bytes and new flows, by route index.
 #[btf_map]

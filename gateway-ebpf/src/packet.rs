@@ -53,9 +53,9 @@ pub enum Network {
     V6(usize),
 }
 
-/// Looks behind the Ethernet header and up to two VLAN tags.
+/// Looks behind the Ethernet header and up to two VLAN tags: the type of what is there, and its offset.
 #[inline(always)]
-pub fn network<H: Hook>(hook: &H) -> Result<Network, Verdict> {
+pub fn ethertype<H: Hook>(hook: &H) -> Result<(u16, usize), Verdict> {
     let mut ethertype = hook.at(0, eth::HEADER).ok_or(Verdict::Truncated)?.half::<12>();
     let mut offset = eth::HEADER;
     for _ in 0..eth::MAX_TAGS {
@@ -65,10 +65,15 @@ pub fn network<H: Hook>(hook: &H) -> Result<Network, Verdict> {
         ethertype = hook.at(offset, eth::TAG).ok_or(Verdict::Truncated)?.half::<2>();
         offset += eth::TAG;
     }
-    let offset = usize::from(forget(offset as u8));
-    match u16::from_be(ethertype) {
-        eth::IPV4 => Ok(Network::V4(offset)),
-        eth::IPV6 => Ok(Network::V6(offset)),
+    Ok((u16::from_be(ethertype), usize::from(forget(offset as u8))))
+}
+
+/// Whether that is IP.
+#[inline(always)]
+pub fn network<H: Hook>(hook: &H) -> Result<Network, Verdict> {
+    match ethertype(hook)? {
+        (eth::IPV4, offset) => Ok(Network::V4(offset)),
+        (eth::IPV6, offset) => Ok(Network::V6(offset)),
         _ => Err(Verdict::NotIp),
     }
 }

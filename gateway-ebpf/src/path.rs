@@ -25,6 +25,9 @@ pub fn run<H: Hook>(hook: &H) -> Verdict {
         Ok(Network::V6(l3)) => visit::<H, V6>(hook, l3),
         Err(verdict) => verdict,
     };
+    if verdict == Verdict::NotIp || verdict == Verdict::OtherProtocol {
+        return hook.announce(verdict);
+    }
     match verdict.action() {
         Action::SendBack => hook.refuse(verdict),
         Action::Pass | Action::Drop => verdict,

@@ -4,6 +4,7 @@
 //! [`Dataplane::tick`] once a second. Maps and links are pinned: dropping it, or dying, leaves L4 in place, and
 //! the next agent's [`Dataplane::open`] adopts it without missing a packet.
 
+mod announce;
 mod attach;
 mod desired;
 mod dump;
@@ -61,6 +62,7 @@ pub use stats::{EndpointTraffic, GatewayTraffic, RouteTraffic, Stats};
 pub use uninstall::{Removed, uninstall};
 
 use crate::proxy::mark::Mark;
+use announce::Announcer;
 use attach::{Links, devices::Devices};
 use desired::Desired;
 use load::{Pins, Programs};
@@ -114,6 +116,7 @@ pub struct Dataplane {
     netlink: Netlink,
     watch: Watch,
     reach: ReachCache,
+    announcer: Announcer,
     shadow: Shadow,
     /// Where this node's own sockets are served.
     sockets: Option<Sockets>,
@@ -190,6 +193,7 @@ impl Dataplane {
         self.settings.now = now;
         self.write_settings()?;
         let network_changed = self.follow_network(now)?;
+        self.tell_link();
         let mut ticked = Ticked { network_changed, ..Ticked::default() };
         if let Some(sockets) = &mut self.sockets {
             sockets.cuts.make();

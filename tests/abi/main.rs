@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use aya_obj::{Map, Object, maps::PinningType};
 use gateway_common::{
     abi::{
+        announce::UplinkMac,
         backend::Backend,
         flow::{
             Flow, FlowKey4, FlowKey6, Nat4, Nat6, NatKey4, NatKey6, Outgoing, Reply4, Reply6, ReplyKey4,
@@ -92,6 +93,9 @@ fn expected() -> Vec<(&'static str, usize, usize, usize)> {
         of("OUTGOING6", outgoing6, limits::OUTGOING),
         of("UDP_OUTGOING4", outgoing4, limits::OUTGOING),
         of("UDP_OUTGOING6", outgoing6, limits::OUTGOING),
+        of("ANNOUNCED4", (4, 4), limits::ANNOUNCED),
+        of("ANNOUNCED6", (16, 4), limits::ANNOUNCED),
+        of("UPLINK_MACS", (4, size_of::<UplinkMac>()), limits::UPLINKS),
         of("ROUTE_STATS", (4, size_of::<RouteStats>()), limits::ROUTES),
         of("BACKEND_STATS", (4, size_of::<TrafficStats>()), limits::BACKENDS),
         of("GATEWAY_STATS", (4, size_of::<TrafficStats>()), limits::ROUTES),
@@ -160,6 +164,7 @@ fn structs_in_btf_have_rusts_fields_at_rusts_offsets() {
         ),
         ("NatKey<[u8; 4]>", fields!(NatKey4: pod, node, pod_port, node_port)),
         ("NatKey<[u8; 16]>", fields!(NatKey6: pod, node, pod_port, node_port)),
+        ("UplinkMac", fields!(UplinkMac: mac, pad)),
         ("Outgoing", fields!(Outgoing: seen, state)),
         ("Nat<[u8; 4]>", fields!(Nat4: client, client_port, pad)),
         ("Nat<[u8; 16]>", fields!(Nat6: client, client_port, pad)),
@@ -225,6 +230,8 @@ fn numbers_and_labels_of_verdicts_stay() {
         "no_nat_port",
         "source_denied",
         "outgoing_reply",
+        "announced",
+        "announced_elsewhere",
     ];
     let labels: Vec<_> = Verdict::ALL.iter().map(|verdict| verdict.label()).collect();
     assert_eq!(labels, known, "new verdicts are appended, here and there");

@@ -4,6 +4,7 @@
 
 mod access;
 mod agent;
+mod announce;
 mod attach;
 mod bulk;
 mod counters;

@@ -15,6 +15,7 @@ use aya::{
 };
 use gateway_common::{
     abi::{
+        announce::UplinkMac,
         backend::{Backend, mode},
         flow::{Flow, FlowKey, Reply, ReplyKey},
         frontend::{Frontend, FrontendKey4, FrontendKey6, Source},
@@ -220,6 +221,36 @@ impl Kernel {
         let source = address_bytes(source).0;
         let backend = Backend { mode: mode::LOCAL, source, device, ..entry(id, address) };
         self.array("BACKENDS").set(id, backend, 0).unwrap();
+    }
+
+    /// Gives the uplink with this index a MAC address.
+    pub fn uplink_mac(&mut self, index: u32, mac: [u8; 6]) {
+        self.macs().insert(index, UplinkMac { mac, pad: [0; 2] }, 0).unwrap();
+    }
+
+    /// The device with this index is no uplink any more.
+    pub fn forget_uplink(&mut self, index: u32) {
+        self.macs().remove(&index).unwrap();
+    }
+
+    fn macs(&mut self) -> HashMap<&mut MapData, u32, UplinkMac> {
+        self.object.map_mut("UPLINK_MACS").unwrap().try_into().unwrap()
+    }
+
+    /// Says who answers for an address, one of `announce::answers`.
+    pub fn announced(&mut self, address: IpAddr, who: u32) {
+        match address {
+            IpAddr::V4(ip) => {
+                let mut map: HashMap<_, [u8; 4], u32> =
+                    self.object.map_mut("ANNOUNCED4").unwrap().try_into().unwrap();
+                map.insert(ip.octets(), who, 0).unwrap();
+            }
+            IpAddr::V6(ip) => {
+                let mut map: HashMap<_, [u8; 16], u32> =
+                    self.object.map_mut("ANNOUNCED6").unwrap().try_into().unwrap();
+                map.insert(ip.octets(), who, 0).unwrap();
+            }
+        }
     }
 
     /// Says that a pod is behind the device with this index.

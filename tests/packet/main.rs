@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what surprises a test is to end it, in helpers as well")]
 
 mod access;
+mod announce;
 mod flows;
 mod frame;
 mod kernel;

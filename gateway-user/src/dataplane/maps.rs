@@ -4,6 +4,7 @@ use std::path::Path;
 
 use aya::Pod;
 use gateway_common::abi::{
+    announce::UplinkMac,
     backend::Backend,
     flow::{Flow, FlowKey, Nat, NatKey, Outgoing, Reply, ReplyKey},
     frontend::{Frontend, FrontendKey4, FrontendKey6, SourceKey4, SourceKey6},
@@ -46,6 +47,9 @@ pub(super) struct Maps {
     pub(super) rings: Table<u32, u32>,
     pub(super) backends: Table<u32, Backend>,
     pub(super) pod_devices: Table<u32, u32>,
+    pub(super) announced4: Table<[u8; 4], u32>,
+    pub(super) announced6: Table<[u8; 16], u32>,
+    pub(super) uplink_macs: Table<u32, UplinkMac>,
     pub(super) names: Table<u32, RouteNames>,
     pub(super) flows4: FlowMaps<[u8; 4]>,
     pub(super) flows6: FlowMaps<[u8; 16]>,
@@ -81,6 +85,9 @@ impl Maps {
             rings: open(folder, "RINGS")?,
             backends: open(folder, "BACKENDS")?,
             pod_devices: open(folder, "POD_DEVICES")?,
+            announced4: open(folder, "ANNOUNCED4")?,
+            announced6: open(folder, "ANNOUNCED6")?,
+            uplink_macs: open(folder, "UPLINK_MACS")?,
             names: open(folder, "ROUTE_NAMES")?,
             flows4: FlowMaps::open(folder, "4")?,
             flows6: FlowMaps::open(folder, "6")?,

@@ -77,6 +77,17 @@ impl Netlink {
         Ok(answers.into_iter().filter_map(interface_name).collect())
     }
 
+    /// MAC addresses of the interfaces with these indices; those without Ethernet are left out.
+    pub(super) fn macs(&mut self, interfaces: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, [u8; 6]>> {
+        if interfaces.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let message = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let answers = self.request(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        let macs = answers.into_iter().filter_map(mac);
+        Ok(macs.filter(|(index, _)| interfaces.contains(index)).collect())
+    }
+
     /// Devices stacked on others (VLAN on its parent, a member of a bond or bridge on its master): what each
     /// one's packets also pass.
     pub(super) fn vlan_parents(&mut self) -> io::Result<BTreeMap<u32, u32>> {
@@ -316,6 +327,15 @@ fn interface_name(answer: RouteNetlinkMessage) -> Option<(u32, String)> {
     link.attributes.into_iter().find_map(|attribute| {
         let LinkAttribute::IfName(name) = attribute else { return None };
         Some((index, name))
+    })
+}
+
+fn mac(answer: RouteNetlinkMessage) -> Option<(u32, [u8; 6])> {
+    let RouteNetlinkMessage::NewLink(link) = answer else { return None };
+    let index = link.header.index;
+    link.attributes.into_iter().find_map(|attribute| {
+        let LinkAttribute::Address(bytes) = attribute else { return None };
+        Some((index, bytes.try_into().ok()?))
     })
 }
 

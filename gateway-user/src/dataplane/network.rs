@@ -100,6 +100,7 @@ impl Dataplane {
         }
         if changed {
             self.reach.renew(&mut self.netlink, self.links.indices().collect())?;
+            self.follow_uplinks_announced()?;
             self.is_desired_in_force = false;
             match self.plan.clone() {
                 Some(plan) => drop(self.apply(&plan)?),

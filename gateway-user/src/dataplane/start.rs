@@ -4,6 +4,7 @@ use gateway_common::abi::settings::Settings;
 
 use super::{
     Dataplane, Options,
+    announce::Announcer,
     attach::{Links, devices::Devices},
     desired::Desired,
     error::Error,
@@ -90,6 +91,7 @@ impl Loaded {
             netlink,
             watch,
             reach,
+            announcer: Announcer::default(),
             shadow,
             sockets,
             settings,

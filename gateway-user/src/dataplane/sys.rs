@@ -4,6 +4,7 @@
 //! descriptor. Nothing asks for an object by id, which would need `CAP_SYS_ADMIN`.
 
 mod attr;
+pub(super) mod frame;
 pub(super) mod link;
 pub(super) mod memory;
 pub(super) mod table;
