@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -15,8 +16,12 @@ pub struct Cluster {
     pub client: Client,
     kubeconfig: String,
     kubectl: String,
+    /// The network namespace of a client outside.
+    pub client_netns: String,
     /// The network namespace of its node.
     netns: String,
+    /// An address of its node.
+    address: String,
     cgroup: String,
 }
 
@@ -34,10 +39,17 @@ impl Cluster {
         Ok(Self {
             client: Client::try_from(config)?,
             kubectl: get(&described, "kubectl"),
+            client_netns: get(&described, "client_namespace"),
             netns: get(node, "netns"),
+            address: node["addresses"][0].as_str().unwrap_or_default().to_owned(),
             cgroup: get(node, "cgroup"),
             kubeconfig,
         })
+    }
+
+    /// An address of its node.
+    pub fn node_address(&self) -> Result<IpAddr> {
+        self.address.parse().with_context(|| format!("`{}` is no address", self.address))
     }
 
     /// What kubectl prints.

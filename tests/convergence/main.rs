@@ -6,6 +6,7 @@
 //! arrival of the slice at a watch of ours to the last change of the rules, as `nft monitor` shows it.
 
 mod cluster;
+mod first;
 mod measure;
 mod plot;
 mod scene;
@@ -63,6 +64,8 @@ async fn run(args: Args) -> Result<()> {
     summary.add("one endpoint of each service at once", &many);
     summary
         .single("a weight, from the patch to the node's acknowledgement", &measure::weights(&cluster).await?);
+    let firsts = first::connections(&cluster, 10).await?;
+    summary.single("a pod, from turning ready to its first connection", &firsts);
     summary.single("start of an agent, until everything is in force", &measure::starts(&cluster).await?);
     print!("{summary}");
     if let Some(path) = &args.plot {

@@ -43,10 +43,13 @@ pub fn measure(args: &Args) -> Result<()> {
     setup::kwok::ensure()?;
     let weir = build::build("gateway-user", "weir", Profile::Release)?;
     let program = build::build("gateway-tests", "weir-convergence", Profile::Release)?;
-    let tar = root().join("target/image/weir-bench.tar");
-    let pack = || image::pack(&["weir.dev/weir:dev".to_owned()], &weir, &tar);
-    step("packing the image", pack)?;
-    life::up(NAME, 1, &[tar])?;
+    let app = build::build("gateway-tests", "weir-app", Profile::Release)?;
+    let pack = |binary: &PathBuf, name: &str| {
+        let tar = root().join(format!("target/image/{name}-bench.tar"));
+        image::pack(&[format!("weir.dev/{name}:dev")], binary, &tar).map(|()| tar)
+    };
+    let tars = step("packing images", || Ok([pack(&weir, "weir")?, pack(&app, "weir-app")?]))?;
+    life::up(NAME, 1, &tars)?;
     let done = run(args, &program);
     let down = life::down(NAME).context("taking the cluster down");
     done.and(down)
