@@ -2,5 +2,6 @@
 
 pub mod agent;
 pub mod controller;
+mod pauses;
 pub mod resource;
 pub mod translate;

@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     super::{
+        pauses::Pauses,
         resource::{GATEWAY_LABEL, SERVICE_PROXY, SERVICE_PROXY_LABEL, WeirGateway},
         translate::version,
     },
@@ -139,7 +140,7 @@ async fn tell<K, T: Fact>(
 ) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut stream = pin!(stream.default_backoff());
+    let mut stream = pin!(stream.backoff(Pauses::default()));
     let mut trouble: Option<String> = None;
     while let Some(event) = stream.next().await {
         let arrived = Instant::now();

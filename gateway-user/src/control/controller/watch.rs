@@ -1,11 +1,7 @@
 //! The watches: objects are reduced to what counts of them as they arrive. Watches go on whatever happens to the API
 //! server.
 
-use std::{
-    fmt::Debug,
-    pin::pin,
-    time::{Duration, Instant},
-};
+use std::{fmt::Debug, pin::pin, time::Instant};
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::{
@@ -18,7 +14,6 @@ use kube::{
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt as _,
-        utils::Backoff,
         watcher::{self, watcher},
     },
 };
@@ -36,6 +31,7 @@ use crate::{
             facts::{Fact, Key},
             store::Event,
         },
+        pauses::Pauses,
         resource::{WeirAddressPool, WeirGateway, WeirNode},
         translate::{
             self, AgentSeen, GatewayFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen, ServiceSeen,
@@ -196,39 +192,6 @@ async fn tell<K, F: Fact>(
     }
 }
 
-/// Pauses after errors of a watch: each is twice as long as the one before, up to the longest; a quiet time makes them
-/// short again. After an outage the first thing that a watch hears is often that it is outdated, and it is to begin
-/// anew soon.
-#[derive(Debug, Default)]
-struct Pauses {
-    errors: u32,
-    last: Option<Instant>,
-}
-
-impl Pauses {
-    const SHORTEST: Duration = Duration::from_millis(250);
-    const LONGEST: Duration = Duration::from_secs(3);
-    const QUIET: Duration = Duration::from_secs(30);
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        if self.last.is_some_and(|last| last.elapsed() > Self::QUIET) {
-            self.errors = 0;
-        }
-        let pause = Self::SHORTEST.saturating_mul(1 << self.errors.min(16)).min(Self::LONGEST);
-        (self.errors, self.last) = (self.errors + 1, Some(Instant::now()));
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
-    /// Nothing: that a list begins is no success yet.
-    fn reset(&mut self) {}
-}
-
 /// What does not count any more is as good as gone.
 fn reduced<K: Resource, F: Fact>(
     event: watcher::Event<K>,
@@ -248,18 +211,4 @@ fn reduced<K: Resource, F: Fact>(
         }
         watcher::Event::Delete(object) => Event::Deleted(key(&object), translate::version(object.meta())),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_few_seconds_and_no_further() {
-        let mut pauses = Pauses::default();
-        let all: Vec<Duration> = pauses.by_ref().take(50).collect();
-        assert!(all.is_sorted() && all[0] < Duration::from_secs(1));
-        pauses.reset();
-        assert_eq!(pauses.next(), Some(Pauses::LONGEST), "a list that begins is no success");
-    }
 }
