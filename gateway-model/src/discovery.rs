@@ -47,7 +47,9 @@ pub struct KeptRoute {
     pub since: u64,
     /// The weight in the file when `weight` was recorded: as long as it stays, the file has nothing new to say.
     pub declared: Option<Weight>,
-    /// Since when no workload of it exists, and the file does not list it.
+    /// Whether a workload of it has existed.
+    pub ran: bool,
+    /// Since when none exists any more.
     pub gone_since: Option<u64>,
     /// It was found bad: it gets no weight but from a person or a new release.
     pub rolled_back: bool,

@@ -146,8 +146,10 @@ pub struct ResolvedRoute {
     pub chained: Option<Arc<ResolvedGateway>>,
     /// As declared; `None` where only the selector knows it.
     pub declared: Option<Route>,
-    /// Since when no workload of it exists, and the file does not list it.
+    /// Since when no workload of it exists any more.
     pub gone_since: Option<u64>,
+    /// Whether it is gone because of that; one that the file lists only once its time is over, and its weight with it.
+    pub is_gone: bool,
 }
 
 /// One address and port of a route.

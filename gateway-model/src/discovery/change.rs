@@ -107,6 +107,10 @@ impl Kept {
             entry.give(weight, given.is_some() || weight != entry.weight, now);
             entry.declared = route.declared.as_ref().and_then(|declared| declared.weight);
             entry.rolled_back &= given.is_none() || weight.is_zero();
+            if given.is_some() && route.declared.is_some() {
+                // Its time begins anew with what is now said of it.
+                entry.gone_since = entry.gone_since.map(|_| now);
+            }
         }
         Ok(())
     }

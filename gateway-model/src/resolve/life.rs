@@ -1,9 +1,13 @@
 //! The life of routes: which exist, and the weight of each.
 //!
 //! Nothing in here turns a weight of 0 into more by itself: only the file, or someone at run time, does.
+//!
+//! A route that the file lists cannot leave while it is listed: when its time is over it has nothing, and should a
+//! workload of it come back, it is as new as any other. One that never had a workload waits for its first.
 
 use std::collections::BTreeMap;
 
+use super::remember::is_over;
 use crate::{
     discovery::{KeptRoute, Origin},
     gateway::Route,
@@ -31,6 +35,7 @@ impl Life<'_> {
         let gone = self.bury(routes, &mut notes);
         if routes.is_empty() {
             self.begin(routes);
+            self.note_found(routes);
             return notes;
         }
         let news = self.read_file(routes, &mut notes);
@@ -43,7 +48,14 @@ impl Life<'_> {
         if gone && !news {
             self.fill_up(routes);
         }
+        self.note_found(routes);
         notes
+    }
+
+    /// Whether a route has been without workload for so long that it has no weight, though the file lists it.
+    pub(super) fn is_over(&self, route: &KeptRoute) -> bool {
+        // What was found bad stays so, whatever the file goes on saying.
+        !route.rolled_back && route.gone_since.is_some_and(|since| is_over(since, self.ttl, self.now))
     }
 
     fn listing(&self, name: &RouteName) -> Option<&Route> {
@@ -74,24 +86,48 @@ impl Life<'_> {
         }
     }
 
-    /// Removes what is over; tells whether something with a weight was.
+    /// Removes what is over, or takes its weight where it is listed; tells whether something with a weight was.
     fn bury(&self, routes: &mut BTreeMap<RouteName, KeptRoute>, notes: &mut Vec<String>) -> bool {
         let mut gone = false;
         routes.retain(|name, route| {
-            if self.found.contains_key(name) || self.listing(name).is_some() {
+            let is_listed = self.listing(name).is_some();
+            if self.found.contains_key(name) {
+                if is_listed && self.is_over(route) {
+                    notes.push(format!("route {name} is back and has {}", route.weight));
+                }
+                route.gone_since = None;
+                return true;
+            }
+            // Who never had a workload (those that lead elsewhere have none at any time) has lost none.
+            if is_listed && !(route.ran && name.is_group()) {
                 route.gone_since = None;
                 return true;
             }
             let since = *route.gone_since.get_or_insert(self.now);
             // Only what a selector finds may come back by itself; what a file listed is gone with its listing.
-            let over = !name.is_group() || since.saturating_add(self.ttl) <= self.now;
-            if over {
+            let over = if is_listed {
+                self.is_over(route)
+            } else {
+                !name.is_group() || is_over(since, self.ttl, self.now)
+            };
+            if over && !(is_listed && route.weight.is_zero()) {
                 gone |= !route.weight.is_zero();
                 notes.push(format!("route {name} is gone; it had {}", route.weight));
+                // From here on only something new that the file says of it counts.
+                (route.weight, route.origin, route.since) = (Weight::ZERO, Origin::Discovery, self.now);
             }
-            !over
+            is_listed || !over
         });
         gone
+    }
+
+    /// Notes which of them have a workload.
+    fn note_found(&self, routes: &mut BTreeMap<RouteName, KeptRoute>) {
+        for name in self.found.keys() {
+            if let Some(route) = routes.get_mut(name) {
+                route.ran = true;
+            }
+        }
     }
 
     /// Where the file says something new about weights, it wins. Tells whether it did.
@@ -110,7 +146,7 @@ impl Life<'_> {
         let weights = shares(&roles).unwrap_or_else(|| {
             // What was given at run time leaves no room for what the file says: the file alone decides.
             let strict = routes.iter().zip(&roles).map(|((name, route), role)| match declared(name) {
-                Some(weight) if !route.rolled_back => Role::Given(weight),
+                Some(weight) if !route.rolled_back && !self.is_silent(name, route) => Role::Given(weight),
                 Some(_) | None => *role,
             });
             let strict: Vec<Role> = strict.collect();
@@ -132,6 +168,10 @@ impl Life<'_> {
             if route.weight != weight {
                 (route.weight, route.since) = (weight, self.now);
             }
+            if route.declared != said && self.listing(&name).is_some() {
+                // Its time begins anew with what the file now says of it.
+                route.gone_since = route.gone_since.map(|_| self.now);
+            }
             if from_file {
                 route.origin = Origin::File;
                 route.rolled_back &= weight.is_zero();
@@ -145,11 +185,16 @@ impl Life<'_> {
     fn role(&self, name: &RouteName, route: &KeptRoute) -> Role {
         match self.listing(name).map(|route| route.weight) {
             Some(Some(weight)) if route.declared != Some(weight) => Role::Given(weight),
-            _ if route.rolled_back => Role::Keeps(Weight::ZERO),
+            _ if route.rolled_back || self.is_silent(name, route) => Role::Keeps(Weight::ZERO),
             Some(Some(weight)) if route.origin == Origin::File => Role::Given(weight),
             Some(None) if route.origin == Origin::File => Role::Rest,
             Some(_) | None => Role::Keeps(route.weight),
         }
+    }
+
+    /// Whether the file says nothing new of a route whose time is over.
+    fn is_silent(&self, name: &RouteName, route: &KeptRoute) -> bool {
+        self.is_over(route) && self.listing(name).is_some_and(|listed| listed.weight == route.declared)
     }
 
     /// Scales what is left to exactly 100 %.

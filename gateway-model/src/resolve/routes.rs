@@ -47,7 +47,8 @@ pub(crate) fn resolve(
         let listed = listed.get(name).copied();
         follow_file(name, listed, route, &mut notes);
         let endpoints = found.remove(name).map(|found| found.endpoints).unwrap_or_default();
-        routes.push(describe(name, listed, route, endpoints));
+        let is_gone = route.gone_since.is_some() && (listed.is_none() || life.is_over(route));
+        routes.push(ResolvedRoute { is_gone, ..describe(name, listed, route, endpoints) });
     }
     let unchained = chain(&mut routes, chains);
     findings
@@ -72,12 +73,14 @@ pub(crate) fn resolve(
         routes,
     };
     warn::warn(gateway, &resolved, &life.found, &mut findings);
-    let ends = kept.routes.values().filter_map(|route| route.gone_since);
+    let gone = kept.routes.values().filter_map(|route| route.gone_since);
+    let ends = gone.map(|since| since.saturating_add(world.route_ttl));
     Outcome {
         gateway: Arc::new(resolved),
         findings,
         notes: notes.into_iter().map(|message| Note { gateway: gateway.key.clone(), message }).collect(),
-        deadline: ends.map(|since| since.saturating_add(world.route_ttl)).min(),
+        // Of those that are listed it may be over already.
+        deadline: ends.filter(|end| *end > world.now).min(),
     }
 }
 
@@ -212,6 +215,7 @@ fn describe(
         chained: None,
         declared: listed.cloned(),
         gone_since: route.gone_since,
+        is_gone: false,
     }
 }
 

@@ -164,3 +164,104 @@ fn routes_of_a_gateway_that_is_gone_call_for_nobody() {
     story.step("", &two_pods());
     assert_eq!(story.resolved.deadline, Some(2_000 + 3_600), "the gateway's own end, not its route's");
 }
+
+/// Lists two versions, 75 % and 25 %.
+fn three_to_one() -> String {
+    format!("{TCP}routes: {{(1.0.3): {{weight: 75%}}, (2.0.1): {{weight: 25%}}}}\n")
+}
+
+#[test]
+fn a_listed_route_whose_workloads_have_been_gone_for_an_hour_has_nothing_any_more() {
+    let both = two_pods() + &pod("c", "2.0.1", "10.0.0.3");
+    let declared = weights(&[("(1.0.3)", "75%"), ("(2.0.1)", "25%")]);
+    let alone = weights(&[("(1.0.3)", "100%"), ("(2.0.1)", "0%")]);
+    let is_gone = |story: &Story| story.resolved.gateways[0].routes[1].is_gone;
+    let mut story = Story::new();
+    assert_eq!(story.step(&three_to_one(), &both), declared);
+    assert_eq!(story.step(&three_to_one(), &two_pods()), declared);
+    assert_eq!((story.resolved.deadline, is_gone(&story)), (Some(1_000 + 3_600), false));
+    story.now = 4_599;
+    assert_eq!(story.step(&three_to_one(), &both), declared, "back in time");
+    story.step(&three_to_one(), &two_pods());
+    story.now += 3_600;
+    assert_eq!(story.step(&three_to_one(), &two_pods()), alone);
+    assert_eq!((story.resolved.deadline, is_gone(&story)), (None, true));
+    story.now += 100_000;
+    assert_eq!(story.step(&three_to_one(), &two_pods()), alone);
+    assert_eq!(story.step(&three_to_one(), &both), alone, "new again: nothing");
+    assert!(!is_gone(&story));
+    assert_eq!(story.step(&three_to_one().replace("75", "80").replace("25", "20"), &both)["(2.0.1)"], "20%");
+}
+
+#[test]
+fn a_listed_route_that_never_had_a_workload_waits_for_its_first_with_its_weight() {
+    let mut story = Story::new();
+    story.step(&three_to_one(), &two_pods());
+    story.now += 100_000;
+    let declared = weights(&[("(1.0.3)", "75%"), ("(2.0.1)", "25%")]);
+    assert_eq!(story.step(&three_to_one(), &two_pods()), declared);
+    assert_eq!(story.resolved.deadline, None);
+    assert_eq!(story.step(&three_to_one(), &(two_pods() + &pod("c", "2.0.1", "10.0.0.3"))), declared);
+}
+
+/// Three to one, and the one with the lesser part has been gone for an hour.
+fn gone() -> Story {
+    let mut story = Story::new();
+    story.step(&three_to_one(), &(two_pods() + &pod("c", "2.0.1", "10.0.0.3")));
+    story.step(&three_to_one(), &two_pods());
+    story.now += 3_600;
+    story.step(&three_to_one(), &two_pods());
+    story
+}
+
+#[test]
+fn a_listed_route_that_is_gone_leaves_with_its_listing() {
+    assert_eq!(gone().step(TCP, &two_pods()), weights(&[("(1.0.3)", "100%")]));
+}
+
+#[test]
+fn of_a_route_that_is_gone_only_what_is_said_anew_counts_and_that_for_an_hour() {
+    let listed = three_to_one().replace("75%", "60%").replace("25%", "40%");
+    let mut story = gone();
+    let three = three_to_one().replace("75%", "50%").replace("}}\n", "}, (3): {weight: 25%}}\n");
+    let there = two_pods() + &pod("d", "3", "10.0.0.4");
+    assert_eq!(
+        story.step(&three, &there),
+        weights(&[("(1.0.3)", "66.67%"), ("(2.0.1)", "0%"), ("(3)", "33.33%")]),
+        "nothing new is said of it"
+    );
+    assert_eq!(story.step(&listed, &two_pods())["(2.0.1)"], "40%");
+    story.now += 3_599;
+    assert_eq!(story.step(&listed, &two_pods())["(2.0.1)"], "40%");
+    story.now += 1;
+    assert_eq!(story.step(&listed, &two_pods())["(2.0.1)"], "0%");
+    story.set(&[("(2.0.1)", "10%")], true).unwrap();
+    assert_eq!(story.step(&listed, &two_pods())["(2.0.1)"], "10%", "by a person, too");
+}
+
+#[test]
+fn the_only_listed_route_that_is_gone_leaves_its_weight_to_nobody() {
+    let only = format!("{TCP}routes: {{(1.0.3): {{}}}}\n");
+    let other = pod("c", "2.0.1", "10.0.0.3");
+    let mut story = Story::new();
+    story.step(&only, &two_pods());
+    story.step(&only, &other);
+    story.now += 3_600;
+    let nobody = weights(&[("(1.0.3)", "0%"), ("(2.0.1)", "0%")]);
+    assert_eq!(story.step(&only, &other), nobody, "0% stays 0%");
+    assert_eq!(story.step(&only, &(two_pods() + &other)), nobody);
+}
+
+#[test]
+fn a_listed_route_that_was_rolled_back_stays_so_however_long_it_is_gone() {
+    let both = two_pods() + &pod("c", "2.0.1", "10.0.0.3");
+    let mut story = Story::new();
+    story.step(&three_to_one(), &both);
+    story.roll_back("(2.0.1)");
+    story.step(&three_to_one(), &two_pods());
+    story.now += 10_000;
+    story.step(&three_to_one(), &two_pods());
+    let alone = weights(&[("(1.0.3)", "100%"), ("(2.0.1)", "0%")]);
+    assert_eq!(story.step(&three_to_one(), &both), alone);
+    assert!(story.resolved.gateways[0].routes[1].rolled_back);
+}

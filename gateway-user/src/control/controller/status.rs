@@ -78,7 +78,7 @@ fn in_force(resolved: &ResolvedGateway, kept: &KeptGateway) -> WeirGatewayStatus
 
 fn of_route(route: &ResolvedRoute, kept: &KeptRoute) -> RouteStatus {
     let ready = route.endpoints.iter().filter(|endpoint| endpoint.ready).count();
-    let state = match (route.rolled_back, route.gone_since.is_some(), route.serves()) {
+    let state = match (route.rolled_back, route.is_gone, route.serves()) {
         (true, _, _) => RouteState::RolledBack,
         (_, true, _) => RouteState::Gone,
         (_, _, true) => RouteState::Serving,
@@ -124,6 +124,7 @@ pub(super) fn remembered(facts: &GatewayFacts) -> KeptGateway {
             },
             since: seconds(route.since).unwrap_or(facts.created),
             declared: route.declared.as_deref().and_then(weight),
+            ran: route.total > 0 || route.gone_since.is_some(),
             gone_since: seconds(route.gone_since),
             rolled_back: route.rolled_back,
             ..KeptRoute::default()

@@ -279,7 +279,8 @@ pub enum RouteState {
     /// It has none: its weight is lent to others.
     #[default]
     Waiting,
-    /// It has no workload, and keeps its settings for a while.
+    /// Its workload is gone. It keeps its settings for a while; one that the spec lists is called so after that, and has
+    /// no weight until the spec says something new of it.
     Gone,
     /// It was found bad.
     RolledBack,

@@ -267,6 +267,30 @@ fn a_route_stays_as_long_as_its_deployment_does_and_for_a_while_longer() {
 }
 
 #[test]
+fn a_listed_route_is_gone_after_a_while_and_another_leader_knows() {
+    let mut story = Story::begin(&["1.0.3", "2.0.1"]);
+    let listed = json!({ "routes": { "(1.0.3)": { "weight": "60%" }, "(2.0.1)": { "weight": "40%" } } });
+    story.declare(spec(&listed));
+    story.settle();
+    let pod = ("shop".to_owned(), "foo-2.0.1".to_owned());
+    story.cluster.handle(Change::Pod(Event::Deleted(pod, 0)));
+    story.settle();
+    let state = |story: &Story| story.gateway["status"]["routes"][1]["state"].clone();
+    assert_eq!((story.weights(), state(&story)), ("(1.0.3)=60% (2.0.1)=40%", json!("Waiting")));
+    story.now += 3_600;
+    assert_eq!(story.cluster.deadline(), Some(story.now));
+    story.settle();
+    assert_eq!((story.weights(), state(&story)), ("(1.0.3)=100% (2.0.1)=0%", json!("Gone")));
+    assert_eq!(story.cluster.deadline(), None);
+    story.cluster.rest(story.now);
+    story.cluster.begin(story.now);
+    assert!(story.settle().work.status.is_none(), "there is nothing new to say of it");
+    story.pod("2.0.1", true);
+    story.settle();
+    assert_eq!((story.weights(), state(&story)), ("(1.0.3)=100% (2.0.1)=0%", json!("Serving")));
+}
+
+#[test]
 fn a_gateway_made_again_under_its_name_is_another() {
     let mut story = Story::begin(&["1.0.3", "2.0.1"]);
     story.declare(spec(
