@@ -44,19 +44,30 @@ pub(in crate::cli) async fn change(
 ) -> anyhow::Result<ExitCode> {
     let mut world = cluster.world(Some(&key.namespace)).await?;
     let before = world.view(&key.namespace, &key.name)?;
-    let resource = &world.resources[key];
+    let status = world.resources[key].status.as_ref();
     anyhow::ensure!(
-        resource.status.as_ref().is_some_and(|status| status.observed_generation.is_some()),
+        status.is_some_and(|status| status.observed_generation.is_some()),
         "gateway {key} has no routes yet: the leader has not seen it; see whether the controller runs"
     );
     let routes = match &change {
-        Change::Weights(weights, rebalance) => weighed(&mut world.planner, key, weights, *rebalance)?,
+        Change::Weights(weights, rebalance) => {
+            let in_force = all_weights(&world.planner, key)?;
+            let wanted = weighed(&mut world.planner, key, weights, *rebalance)?;
+            if wanted != in_force && says(&world.resources[key], &wanted) {
+                // The spec says so already, of a route that lost its weight by itself: only what is new in a spec counts.
+                let generation = cluster.write(key, &world.resources[key], in_force).await?;
+                cluster.settle(key, generation, timeout).await?;
+                world = cluster.world(Some(&key.namespace)).await?;
+                anyhow::ensure!(world.resources.contains_key(key), "gateway {key} has just been deleted");
+            }
+            wanted
+        }
         Change::Condition(route, condition, strength) => {
             let is_first = before.routes.iter().any(|of| of.name == route.0 && of.condition.is_none());
             conditioned(&mut world.planner, key, route, condition.as_deref(), *strength, is_first)?
         }
     };
-    let generation = cluster.write(key, resource, routes).await?;
+    let generation = cluster.write(key, &world.resources[key], routes).await?;
     let settled = cluster.settle(key, generation, timeout).await?;
     let view = cluster.world(Some(&key.namespace)).await?.view(&key.namespace, &key.name)?;
     let value = serde_json::to_value(&view)?;
@@ -90,9 +101,22 @@ fn weighed(
     rebalance: bool,
 ) -> anyhow::Result<Map<String, Value>> {
     planner.set_weights(key, weights, rebalance, now())?;
+    all_weights(planner, key)
+}
+
+fn all_weights(planner: &Planner, key: &GatewayKey) -> anyhow::Result<Map<String, Value>> {
     let kept = planner.resolved().kept.gateways.get(key).context("a gateway with routes is remembered")?;
     let weight = |weight: Weight| json!({ "weight": weight.to_string() });
     Ok(kept.routes.iter().map(|(name, route)| (name.0.clone(), weight(route.weight))).collect())
+}
+
+/// Whether a spec gives routes these weights.
+fn says(resource: &WeirGateway, weights: &Map<String, Value>) -> bool {
+    let parsed = |text: &str| text.parse::<Weight>().ok();
+    weights.iter().all(|(name, wanted)| {
+        let said = resource.spec.routes.get(name).and_then(|route| route.as_ref()?.weight.as_deref());
+        said.is_some_and(|said| parsed(said) == wanted["weight"].as_str().and_then(parsed))
+    })
 }
 
 /// The condition and strength of a route; null takes them away.
@@ -201,6 +225,19 @@ fn has_any(resource: &WeirGateway, fields: &Map<String, Value>) -> anyhow::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spec_says_weights_however_they_are_spelt_and_only_where_it_says_all_of_them() {
+        let resource: WeirGateway = serde_json::from_value(json!({
+            "apiVersion": "weir.dev/v1", "kind": "WeirGateway", "metadata": {"name": "foo"},
+            "spec": {"routes": {"(1)": {"weight": "95.0 %"}, "(2)": {"weight": "5%"}, "(3)": null}},
+        }))
+        .unwrap();
+        let says = |weights: Value| says(&resource, weights.as_object().unwrap());
+        assert!(says(json!({"(1)": {"weight": "95%"}, "(2)": {"weight": "5%"}})));
+        assert!(!says(json!({"(1)": {"weight": "90%"}, "(2)": {"weight": "10%"}})));
+        assert!(!says(json!({"(1)": {"weight": "95%"}, "(3)": {"weight": "0%"}})));
+    }
 
     #[test]
     fn fields_are_added_beside_those_applied_before_and_null_takes_away() {
