@@ -19,8 +19,6 @@ pub const NEW: &str = "2.0.1";
 pub const GATEWAY: &str = "foo-ingress";
 /// The host name that it serves on the shared port.
 pub const HOST: &str = "foo.bar.com";
-/// Addresses, and so endpoints, of a pod: one of each family.
-const ADDRESSES: u64 = 2;
 /// What changes is in force on every node within milliseconds; pods take longer, and a busy machine too.
 const SOON: Duration = Duration::from_mins(1);
 /// An address is given to a load balancer within this time, if ever.
@@ -96,11 +94,11 @@ impl Stage {
 
     /// Waits until the route of a version has this weight and so many pods, all of them ready.
     pub fn wait_for_route(&self, version: &str, weight: &str, pods: u64) -> Result<()> {
-        let (wanted, endpoints) = (route(version), pods * ADDRESSES);
+        let wanted = route(version);
         self.wait_for_routes(&format!("{wanted} at {weight} with {pods} pods"), |routes| {
             let of = |route: &Route| {
                 let counts = [route.endpoints, route.total];
-                route.name == wanted && route.weight == weight && counts == [endpoints; 2]
+                route.name == wanted && route.weight == weight && counts == [pods; 2]
             };
             routes.iter().any(of)
         })

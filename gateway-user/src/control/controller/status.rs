@@ -1,10 +1,12 @@
 //! What a gateway's status says: pure, from what is in force and what is known.
 
+use std::collections::HashSet;
+
 use gateway_model::{
     discovery::{KeptGateway, KeptRoute, Origin},
     finding::Finding,
     key::RouteName,
-    resolve::{ResolvedGateway, ResolvedRoute},
+    resolve::{Endpoint, ResolvedGateway, ResolvedRoute},
     weight::Weight,
 };
 use k8s_openapi::{
@@ -77,7 +79,6 @@ fn in_force(resolved: &ResolvedGateway, kept: &KeptGateway) -> WeirGatewayStatus
 }
 
 fn of_route(route: &ResolvedRoute, kept: &KeptRoute) -> RouteStatus {
-    let ready = route.endpoints.iter().filter(|endpoint| endpoint.ready).count();
     let state = match (route.rolled_back, route.is_gone, route.serves()) {
         (true, _, _) => RouteState::RolledBack,
         (_, true, _) => RouteState::Gone,
@@ -89,13 +90,22 @@ fn of_route(route: &ResolvedRoute, kept: &KeptRoute) -> RouteStatus {
         weight: route.weight.to_string(),
         origin: origin(route.origin).to_owned(),
         since: timestamp(route.since),
-        endpoints: count(ready),
-        total: count(route.endpoints.len()),
+        endpoints: count(pods(route.endpoints.iter().filter(|endpoint| endpoint.ready))),
+        total: count(pods(&route.endpoints)),
         state,
         declared: kept.declared.map(|weight| weight.to_string()),
         gone_since: route.gone_since.and_then(timestamp),
         rolled_back: route.rolled_back,
     }
+}
+
+/// How many pods these are of: one with addresses of both families is one. What has no pod counts by address.
+fn pods<'a>(endpoints: impl IntoIterator<Item = &'a Endpoint>) -> usize {
+    let of = |endpoint: &'a Endpoint| {
+        let external = endpoint.workload.is_empty().then_some(endpoint.address);
+        (endpoint.workload.as_str(), external)
+    };
+    endpoints.into_iter().map(of).collect::<HashSet<_>>().len()
 }
 
 fn origin(origin: Origin) -> &'static str {
@@ -360,6 +370,28 @@ mod tests {
         let mut kept = resolved.kept.gateways[&facts.key].clone();
         kept.since = facts.created;
         assert_eq!(remembered(&facts), kept, "a new leader goes on from there");
+    }
+
+    #[test]
+    fn a_pod_with_addresses_of_both_families_is_one_endpoint_and_an_external_address_is_another() {
+        let facts = facts(&json!({ "selector": SPEC, "routes": {
+            "(1.0.3)": { "weight": "50%" }, "[203.0.113.1:80]": { "weight": "50%" } } }));
+        let dual = |name: &str, at: u8, ready: bool| Workload {
+            name: name.to_owned(),
+            addresses: vec![[10, 0, 0, at].into(), [0xfd00, 0, 0, 0, 0, 0, 0, u16::from(at)].into()],
+            ready,
+            ..pod("1.0.3")
+        };
+        let resolved = resolve(&Snapshot {
+            gateways: facts.spec.gateway.clone().into_iter().collect(),
+            workloads: vec![dual("a", 1, true), dual("b", 2, true), dual("c", 3, false)],
+            now: 1_000,
+            settings: Settings { given_frontends: true, ..Settings::default() },
+            ..Snapshot::default()
+        });
+        let status = status(&known(&facts, &resolved), Timestamp::UNIX_EPOCH);
+        let counts: Vec<_> = status.routes.iter().map(|route| (route.endpoints, route.total)).collect();
+        assert_eq!(counts, [(2, 3), (1, 1)]);
     }
 
     #[test]

@@ -249,7 +249,7 @@ pub struct RouteStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
     pub since: Option<Timestamp>,
-    /// Endpoints that take new connections.
+    /// Pods (and external addresses) that take new connections, each counted once, whatever addresses it has.
     #[serde(default)]
     pub endpoints: i32,
     /// All that exist.
