@@ -22,6 +22,12 @@ fn a_gateway_is_a_service_without_selector_that_is_left_to_weir() {
     assert_eq!(told["port"], service["spec"]["ports"][0]["port"]);
     let shared = || server.get("service", "weir-system", "weir-agent");
     wait_until(SOON, "virtual hosts have their Service", || shared()["spec"]["type"] == "LoadBalancer");
+    let families = || server.get("service", "shop", "foo-ingress")["spec"]["ipFamilies"].clone();
+    assert_eq!(families(), json!(["IPv4", "IPv6"]));
+    server.patch("wgw", "foo-ingress", None, &json!({ "spec": { "service": { "ipFamilies": ["IPv4"] } } }));
+    wait_until(SOON, "it has the family that the gateway names", || families() == json!(["IPv4"]));
+    server.patch("wgw", "foo-ingress", None, &json!({ "spec": { "service": null } }));
+    wait_until(SOON, "it has both again", || families() == json!(["IPv4", "IPv6"]));
     let ports: Vec<_> =
         shared()["spec"]["ports"].as_array().unwrap().iter().map(|port| port["port"].clone()).collect();
     assert_eq!(ports, [80, 443]);

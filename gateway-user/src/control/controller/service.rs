@@ -24,7 +24,11 @@ pub(super) fn desired(facts: &GatewayFacts, name: &str, port: u16, kind: &str, p
     if let Some(node_port) = spec.node_port {
         own_port["nodePort"] = json!(node_port);
     }
-    let mut fields = json!({ "type": spec.type_.as_deref().unwrap_or("NodePort"), "ports": [own_port] });
+    let mut fields = json!({
+        "type": spec.type_.as_deref().unwrap_or("NodePort"),
+        "ipFamilyPolicy": families(spec),
+        "ports": [own_port],
+    });
     fill(&mut fields, spec);
     let mut labels: Map<String, Value> =
         spec.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -50,13 +54,20 @@ pub(super) fn desired(facts: &GatewayFacts, name: &str, port: u16, kind: &str, p
     })
 }
 
+/// Both families where the cluster has both, unless the gateway says otherwise. One that names a family, or an address,
+/// is to have that and no other.
+fn families(spec: &ServiceSpec) -> &str {
+    let names_one = spec.ip_families.len() == 1 || spec.cluster_ips.len() == 1;
+    let default = if names_one { "SingleStack" } else { "PreferDualStack" };
+    spec.ip_family_policy.as_deref().unwrap_or(default)
+}
+
 fn fill(fields: &mut Value, spec: &ServiceSpec) {
     let texts = [
         ("externalTrafficPolicy", &spec.external_traffic_policy),
         ("internalTrafficPolicy", &spec.internal_traffic_policy),
         ("sessionAffinity", &spec.session_affinity),
         ("loadBalancerClass", &spec.load_balancer_class),
-        ("ipFamilyPolicy", &spec.ip_family_policy),
     ];
     for (name, value) in texts {
         if let Some(value) = value {
@@ -196,11 +207,25 @@ mod tests {
         let desired = desired(&facts(&json!({})), "foo", 80, "http", "TCP");
         assert_eq!(
             desired["spec"],
-            json!({ "type": "NodePort", "ports":
+            json!({ "type": "NodePort", "ipFamilyPolicy": "PreferDualStack", "ports":
             [{ "name": "http", "port": 80, "protocol": "TCP" }] })
         );
         assert_eq!(desired["metadata"]["labels"][SERVICE_PROXY_LABEL], "weir");
         assert_eq!(desired["metadata"]["ownerReferences"][0]["uid"], "u");
+    }
+
+    #[test]
+    fn it_has_both_families_unless_the_gateway_says_otherwise() {
+        let policy = |service: &Value| {
+            desired(&facts(service), "foo", 80, "http", "TCP")["spec"]["ipFamilyPolicy"].clone()
+        };
+        assert_eq!(policy(&json!({})), "PreferDualStack");
+        assert_eq!(policy(&json!({ "ipFamilies": ["IPv6", "IPv4"] })), "PreferDualStack");
+        assert_eq!(policy(&json!({ "ipFamilies": ["IPv6"] })), "SingleStack");
+        assert_eq!(policy(&json!({ "clusterIPs": ["10.96.0.9"] })), "SingleStack");
+        assert_eq!(policy(&json!({ "ipFamilyPolicy": "SingleStack" })), "SingleStack");
+        let both = json!({ "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6"] });
+        assert_eq!(policy(&both), "RequireDualStack");
     }
 
     #[test]

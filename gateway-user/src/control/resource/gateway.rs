@@ -174,7 +174,8 @@ pub struct ServiceSpec {
     /// Addresses that others bring to the nodes.
     #[serde(default, rename = "externalIPs", skip_serializing_if = "Vec::is_empty")]
     pub external_ips: Vec<String>,
-    /// `SingleStack`, `PreferDualStack` or `RequireDualStack`.
+    /// `SingleStack`, `PreferDualStack` or `RequireDualStack`; default: `SingleStack` where one family or one of its
+    /// addresses is named, else `PreferDualStack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "family_policy")]
     pub ip_family_policy: Option<String>,
