@@ -58,6 +58,21 @@ fn follows(scene: &Scene, load: &Load) {
 }
 
 #[test]
+fn an_acknowledgement_that_somebody_deletes_is_written_again() {
+    let scene = Scene::new("acknowledged");
+    let kubectl = scene.cluster.kubectl();
+    let what = format!("weirnode/{}", scene.nodes()[0].name);
+    let uid = |node: &Value| node["metadata"]["uid"].clone();
+    let before = uid(&kubectl.json(&["get", &what]).unwrap());
+    kubectl.run(&["delete", &what]).unwrap();
+    let again = came_true(PATIENCE, || {
+        let now = kubectl.json(&["get", &what]).unwrap_or_default();
+        now["status"]["phase"] == "Serving" && uid(&now) != before
+    });
+    assert!(again, "{what} is missing");
+}
+
+#[test]
 fn the_leading_controller_is_killed_and_another_leads() {
     let (scene, _entry, load) = open("leader");
     let mut before = None;

@@ -1,14 +1,19 @@
 //! What this node acknowledges: the status of its own `WeirNode`, the only thing that an agent writes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::pin, time::Duration};
 
+use futures::StreamExt as _;
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{PartialObjectMeta, Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt as _, watcher::watch_object},
 };
-use tokio::{sync::watch, task::JoinHandle, time};
+use tokio::{select, sync::watch, task::JoinSet, time};
 
-use crate::control::resource::{NodeError, WeirNode, WeirNodeSpec, WeirNodeStatus};
+use crate::control::{
+    pauses::Pauses,
+    resource::{NodeError, WeirNode, WeirNodeSpec, WeirNodeStatus},
+};
 
 /// Field manager of agents.
 const AGENT: &str = "weir-agent";
@@ -34,25 +39,27 @@ pub struct Acknowledgement {
     pub features: BTreeMap<String, String>,
 }
 
-/// Writes acknowledgements of a node, in a task of its own. Dropping it ends the task.
+/// Writes acknowledgements of a node, in tasks of its own. Dropping it ends them.
 #[derive(Debug)]
 pub struct Acknowledger {
     latest: watch::Sender<Option<Acknowledgement>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Acknowledger {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _tasks: JoinSet<()>,
 }
 
 impl Acknowledger {
     /// Of the node with this name, by the agent in this pod.
     pub fn start(client: Client, node: String, pod: Option<String>) -> Self {
         let (latest, receiver) = watch::channel(None);
-        let task = tokio::spawn(write(Api::all(client), node, pod, receiver));
-        Self { latest, task }
+        let (missed, missing) = watch::channel(());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(look(Api::all(client.clone()), node.clone(), missed));
+        let api = Api::all(client);
+        let put = move |said| {
+            let (api, node, status) = (api.clone(), node.clone(), status(said, pod.as_deref()));
+            async move { put(&api, &node, &status).await }
+        };
+        tasks.spawn(write(receiver, missing, put));
+        Self { latest, _tasks: tasks }
     }
 
     /// Says this from now on; what is the same as before is not written.
@@ -65,18 +72,40 @@ impl Acknowledger {
     }
 }
 
-async fn write(
-    api: Api<WeirNode>,
-    node: String,
-    pod: Option<String>,
+/// Tells when the object is missing: somebody has deleted it. Only its metadata is asked for.
+async fn look(api: Api<PartialObjectMeta<WeirNode>>, node: String, missed: watch::Sender<()>) {
+    let mut seen = pin!(watch_object(api, &node).backoff(Pauses::default()));
+    while let Some(seen) = seen.next().await {
+        match seen {
+            Ok(Some(_)) => {}
+            Ok(None) => missed.send_replace(()),
+            Err(error) => {
+                tracing::debug!(%error, "whether this node's acknowledgement is there is not known");
+            }
+        }
+    }
+}
+
+/// Writes what is new, and all of it again where it is missing.
+async fn write<F: Future<Output = kube::Result<()>>>(
     mut latest: watch::Receiver<Option<Acknowledgement>>,
+    mut missing: watch::Receiver<()>,
+    put: impl Fn(Acknowledgement) -> F,
 ) {
     let mut pause = PAUSE;
     let mut trouble: Option<String> = None;
-    while latest.changed().await.is_ok() {
+    // Where it is deleted again and again (the node is gone, say) it is made less often.
+    let mut pauses = Pauses::default();
+    loop {
+        select! {
+            changed = latest.changed() => if changed.is_err() { return },
+            Ok(()) = missing.changed() => time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await,
+        }
         loop {
             let Some(said) = latest.borrow_and_update().clone() else { break };
-            match put(&api, &node, &status(said, pod.as_deref())).await {
+            // What was missing until now is there with this.
+            missing.borrow_and_update();
+            match put(said).await {
                 Ok(()) => {
                     pause = PAUSE;
                     if trouble.take().is_some() {
@@ -137,7 +166,35 @@ fn status(said: Acknowledgement, pod: Option<&str>) -> WeirNodeStatus {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    #[test]
+    fn what_is_missing_is_written_again_as_it_was_said_last() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let said = |phase: &str| Acknowledgement { phase: phase.to_owned(), ..Acknowledgement::default() };
+        let all = async {
+            let (latest, receiver) = watch::channel(None);
+            let (missed, missing) = watch::channel(());
+            let (written, mut seen) = mpsc::unbounded_channel();
+            let put = move |said: Acknowledgement| {
+                written.send(said.phase).unwrap();
+                async { Ok(()) }
+            };
+            let task = tokio::spawn(write(receiver, missing, put));
+            missed.send_replace(());
+            latest.send_replace(Some(said("Serving")));
+            assert_eq!(seen.recv().await.as_deref(), Some("Serving"));
+            missed.send_replace(());
+            assert_eq!(seen.recv().await.as_deref(), Some("Serving"));
+            drop(latest);
+            task.await.unwrap();
+            assert_eq!(seen.recv().await, None, "what is there is not written again");
+        };
+        let deadline = Duration::from_secs(20);
+        runtime.block_on(async { time::timeout(deadline, all).await }).expect("within seconds");
+    }
 
     #[test]
     fn nothing_seen_is_no_version() {
