@@ -206,13 +206,17 @@ impl Lead {
         }
         let look = self.cluster.look(now());
         let arrived = self.arrived.take();
-        for (key, stale) in look.stale {
-            self.courses.entry(key.clone()).or_default().mark(stale, arrived);
-            self.waiting.insert(key);
-        }
+        // One that was made again meanwhile is another.
         for key in look.gone {
             self.courses.remove(&key);
             self.waiting.remove(&key);
+        }
+        for (key, stale) in look.stale {
+            if self.cluster.of(&key).is_none() {
+                continue;
+            }
+            self.courses.entry(key.clone()).or_default().mark(stale, arrived);
+            self.waiting.insert(key);
         }
         for note in look.notes {
             tracing::info!(gateway = %note.gateway, "{}", note.message);
