@@ -22,6 +22,8 @@ use crate::control::{
 
 /// How long one write may take: a leader that is cut off stops in time.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Why the API server takes nothing new into a namespace that is being deleted.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 /// How many slices of a gateway are written at once.
 const AT_ONCE: usize = 8;
 
@@ -47,10 +49,21 @@ impl WriteError {
         self.has_code(409)
     }
 
+    /// Whether what it is about ends, or has ended: its namespace takes nothing new, or there is no such object any
+    /// more. The watches tell of it soon.
+    pub(super) fn is_of_what_ends(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        let kube::Error::Api(status) = &**source else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let is_terminating = causes.into_iter().any(|cause| cause.reason == NAMESPACE_TERMINATING);
+        status.code == 404 || (status.code == 403 && is_terminating)
+    }
+
     /// Whether the API server has looked at it and says no.
     fn is_verdict(&self) -> bool {
         matches!(self, Self::Refused { source, .. } if matches!(&**source, kube::Error::Api(_)))
             && !self.is_conflict()
+            && !self.is_of_what_ends()
     }
 
     fn has_code(&self, code: u16) -> bool {
@@ -273,5 +286,36 @@ impl Done {
             Err(error) if self.error.as_ref().is_none_or(WriteError::is_conflict) => self.error = Some(error),
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: &Value) -> WriteError {
+        let status = serde_json::from_value(status.clone()).unwrap();
+        WriteError::Refused {
+            what: "slice foo".to_owned(),
+            source: Box::new(kube::Error::Api(Box::new(status))),
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_nothing_for_users_to_mend() {
+        let terminating = refused(&json!({
+            "code": 403, "reason": "Forbidden",
+            "message": "services \"foo\" is forbidden: unable to create new content in namespace shop because it is \
+                        being terminated",
+            "details": { "causes": [{ "reason": "NamespaceTerminating", "field": "metadata.namespace" }] },
+        }));
+        let gone = refused(
+            &json!({ "code": 404, "reason": "NotFound", "message": "namespaces \"shop\" not found" }),
+        );
+        assert!(terminating.is_of_what_ends() && gone.is_of_what_ends());
+        assert!(!terminating.is_verdict() && !gone.is_verdict());
+        let denied = refused(&json!({ "code": 403, "reason": "Forbidden", "message": "by a policy" }));
+        assert!(denied.is_verdict() && !denied.is_of_what_ends());
+        assert!(!WriteError::Silent("slice foo".to_owned()).is_of_what_ends());
     }
 }

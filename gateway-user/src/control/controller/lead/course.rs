@@ -8,7 +8,7 @@ use super::{Ended, Lead};
 use crate::control::controller::{
     cluster::Stale,
     reconcile::{self, Found, May},
-    write::Done,
+    write::{Done, WriteError},
 };
 
 /// Counts in a status are written no more often than this.
@@ -18,6 +18,8 @@ const AT_ONCE: usize = 32;
 /// After a write that failed it is tried again; each failure doubles the time up to the longest.
 const AGAIN: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(30);
+/// What ends is tried again as if it had failed this often already: not before the watches have told of its end.
+const ENDING: u32 = 7;
 
 /// How it goes with the writes for a gateway.
 #[derive(Debug, Default)]
@@ -48,6 +50,12 @@ impl Retry {
         (self.failures, self.not_before) = (self.failures + 1, Some(Instant::now() + pause));
     }
 
+    /// Fails because what it is about ends.
+    fn fail_at_an_end(&mut self) {
+        self.failures = self.failures.max(ENDING);
+        self.fail();
+    }
+
     fn may(&self) -> bool {
         self.not_before.is_none_or(|at| at <= Instant::now())
     }
@@ -71,6 +79,21 @@ impl Course {
         let own = counts.into_iter().chain(service).min();
         let at = retry.into_iter().chain(own).max();
         at.filter(|at| *at > Instant::now())
+    }
+
+    /// Something was not written of its slices or its status: it is tried again, but not at once.
+    fn fail(&mut self, gateway: &GatewayKey, error: &WriteError) {
+        if error.is_of_what_ends() {
+            tracing::debug!(%gateway, %error, "it ends");
+            self.retry.fail_at_an_end();
+            return;
+        }
+        if error.is_conflict() {
+            tracing::debug!(%gateway, %error, "somebody was first; it is looked at again");
+        } else if self.retry.failures == 0 {
+            tracing::warn!(%gateway, %error, "it is tried again");
+        }
+        self.retry.fail();
     }
 
     fn is_ready(&self) -> bool {
@@ -145,12 +168,7 @@ impl Lead {
             None => {}
         }
         if let Some(error) = error {
-            if error.is_conflict() {
-                tracing::debug!(%gateway, %error, "somebody was first; it is looked at again");
-            } else if course.retry.failures == 0 {
-                tracing::warn!(%gateway, %error, "it is tried again");
-            }
-            course.retry.fail();
+            course.fail(&gateway, &error);
             self.mark_all(&gateway);
         } else {
             course.retry = Retry::default();
@@ -184,5 +202,15 @@ mod tests {
             last = pause.min(LONGEST);
         }
         assert!(!retry.may());
+    }
+
+    #[test]
+    fn what_ends_is_not_tried_again_at_once() {
+        let mut course = Course::default();
+        course.retry.fail_at_an_end();
+        course.mark(Stale { slices: true }, None);
+        assert!(course.ready_at().unwrap() - Instant::now() > Duration::from_secs(5));
+        course.retry.fail_at_an_end();
+        assert!(course.ready_at().unwrap() - Instant::now() > Duration::from_secs(10));
     }
 }

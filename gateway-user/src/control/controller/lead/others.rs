@@ -88,7 +88,11 @@ impl Lead {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "it is tried again");
+                if error.is_of_what_ends() {
+                    tracing::debug!(%error, "it is gone");
+                } else {
+                    tracing::warn!(%error, "it is tried again");
+                }
                 self.others.not_before = Some(Instant::now() + AGAIN);
                 self.others.mark(true, true);
             }
