@@ -118,6 +118,11 @@ impl Server {
         stop(&mut self.children.remove(at).1);
     }
 
+    /// What was logged under this name.
+    pub fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.path(&format!("{name}.log"))).unwrap()
+    }
+
     /// Runs kubectl as administrator; gives what it prints.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> String {

@@ -1,5 +1,7 @@
 //! Each gateway is a Service.
 
+use std::time::Duration;
+
 use gateway_tests::wait_until;
 use serde_json::json;
 
@@ -20,14 +22,14 @@ fn a_gateway_is_a_service_without_selector_that_is_left_to_weir() {
     assert_eq!(told["service"]["nodePort"], service["spec"]["ports"][0]["nodePort"]);
     assert_eq!(told["service"]["clusterIPs"], service["spec"]["clusterIPs"]);
     assert_eq!(told["port"], service["spec"]["ports"][0]["port"]);
-    let shared = || server.get("service", "weir-system", "weir-agent");
-    wait_until(SOON, "virtual hosts have their Service", || shared()["spec"]["type"] == "LoadBalancer");
     let families = || server.get("service", "shop", "foo-ingress")["spec"]["ipFamilies"].clone();
     assert_eq!(families(), json!(["IPv4", "IPv6"]));
     server.patch("wgw", "foo-ingress", None, &json!({ "spec": { "service": { "ipFamilies": ["IPv4"] } } }));
     wait_until(SOON, "it has the family that the gateway names", || families() == json!(["IPv4"]));
     server.patch("wgw", "foo-ingress", None, &json!({ "spec": { "service": null } }));
     wait_until(SOON, "it has both again", || families() == json!(["IPv4", "IPv6"]));
+    let shared = || server.get("service", "weir-system", "weir-agent");
+    wait_until(SOON, "virtual hosts have their Service", || shared()["spec"]["type"] == "LoadBalancer");
     let ports: Vec<_> =
         shared()["spec"]["ports"].as_array().unwrap().iter().map(|port| port["port"].clone()).collect();
     assert_eq!(ports, [80, 443]);
@@ -81,4 +83,20 @@ fn another_s_service_is_left_alone_and_a_wish_that_cannot_be_is_told() {
     // Its endpoints do not wait for that.
     server.pod("foo-2", "1.0.3", &["10.244.0.6"], true);
     server.wait_for_published("foo", &[("(1.0.3)", "10.244.0.5", true), ("(1.0.3)", "10.244.0.6", true)]);
+}
+
+#[test]
+fn a_namespace_that_is_being_deleted_is_left_in_peace() {
+    let server = shop::open();
+    server.pod("foo-1", "1.0.3", &["10.244.0.5"], true);
+    server.gateway("foo", SPEC);
+    server.wait_for_condition("foo", "ServiceReady", "True", "is there");
+    let before = server.log("first").len();
+    server.kubectl(&["delete", "namespace", "shop", "--wait=false"]);
+    server.kubectl(&["delete", "-n", "shop", "services,endpointslices", "--all"]);
+    // What would be made again is refused; that is nothing to warn of.
+    gateway_tests::let_pass(Duration::from_secs(3));
+    assert!(server.get("service", "shop", "foo").is_null());
+    let log = &server.log("first")[before..];
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
 }
