@@ -25,6 +25,12 @@ pub const CONTROLLER: &str = "weir-controller";
 pub const GATEWAY_LABEL: &str = "weir.dev/gateway";
 /// Label (a hash) and annotation (the name) of slices: their route.
 pub const ROUTE_LABEL: &str = "weir.dev/route";
+/// Label of Leases that say which node answers for an address of a pool; its value is [`ANNOUNCES`].
+pub const ANNOUNCES_LABEL: &str = "weir.dev/announces";
+/// Its value.
+pub const ANNOUNCES: &str = "true";
+/// Annotation of those Leases: the address.
+pub const ADDRESS_ANNOTATION: &str = "weir.dev/address";
 /// Label of Services that kube-proxy and its like leave to whom it names.
 pub const SERVICE_PROXY_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 /// Its value for Weir.

@@ -1,6 +1,7 @@
 //! From objects of Kubernetes to the model's terms: what is kept of each is little, and plain.
 
 mod gateway;
+mod lease;
 mod owner;
 mod pod;
 mod seen;
@@ -8,6 +9,7 @@ mod seen;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 pub use gateway::{GatewayFacts, Spec, gateway};
+pub use lease::{LASTS, LeaseFacts, free_lease, lease, lease_name};
 pub use owner::{Owner, OwnerFacts, owner};
 pub use pod::{PodFacts, pod};
 pub use seen::{
