@@ -21,7 +21,7 @@ use gateway_model::{
 use self::acks::Acks;
 use crate::control::{
     agent::{facts::Key, store::Store},
-    translate::{GatewayFacts, NodeSeen, PoolSeen, ServiceSeen, SliceSeen},
+    translate::{GatewayFacts, LeaseFacts, NodeSeen, PoolSeen, ServiceSeen, SliceSeen},
 };
 
 /// Kinds of what makes pods.
@@ -57,6 +57,8 @@ pub(super) struct Cluster {
     services: Store<ServiceSeen>,
     nodes: Store<NodeSeen>,
     pools: Store<PoolSeen>,
+    /// Of addresses; which nodes hold them does not matter here.
+    leases: Store<LeaseFacts>,
     acks: Acks,
     /// Names of nodes, each once.
     node_names: HashSet<Arc<str>>,
@@ -91,7 +93,7 @@ struct News {
     pods: HashSet<Key>,
     /// Nodes acknowledge something else, or others are to.
     acks: bool,
-    /// Services, pools or what gateways ask of them.
+    /// Services, pools, Leases of addresses or what gateways ask of them.
     addresses: bool,
     /// Agents' acknowledgements, or nodes, came or went.
     nodes: bool,
@@ -106,7 +108,7 @@ pub(super) struct Look {
     pub(super) gone: Vec<GatewayKey>,
     /// What happened by itself.
     pub(super) notes: Vec<Note>,
-    /// Whether load balancer addresses and the shared Service are.
+    /// Whether load balancer addresses, their Leases and the shared Service are.
     pub(super) addresses: bool,
     /// Whether acknowledgements of nodes that are gone are.
     pub(super) nodes: bool,
@@ -131,6 +133,7 @@ impl Cluster {
             services: Store::default(),
             nodes: Store::default(),
             pools: Store::default(),
+            leases: Store::default(),
             acks: Acks::default(),
             node_names: HashSet::new(),
             published: HashMap::new(),
@@ -172,6 +175,7 @@ impl Cluster {
             || self.nodes.is_doubtful()
             || self.acks.agents.is_doubtful()
             || self.pools.is_doubtful()
+            || self.leases.is_doubtful()
     }
 
     /// Whether something has changed that was not looked at.
@@ -314,6 +318,11 @@ impl Cluster {
         let pools: BTreeMap<&Key, &PoolSeen> =
             self.pools.iter().map(|(key, pool)| (key, pool.as_ref())).collect();
         pools.into_values().collect()
+    }
+
+    /// Leases of addresses; `None` while they are not known.
+    pub(super) fn leases(&self) -> Option<impl Iterator<Item = &LeaseFacts>> {
+        self.leases.is_known().then(|| self.leases.values().map(AsRef::as_ref))
     }
 
     /// The gateway that a Service is of.

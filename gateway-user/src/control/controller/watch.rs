@@ -6,6 +6,7 @@ use std::{fmt::Debug, pin::pin, time::Instant};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
+    coordination::v1::Lease,
     core::v1::{Node, Pod},
     discovery::v1::EndpointSlice,
 };
@@ -32,10 +33,10 @@ use crate::{
             store::Event,
         },
         pauses::Pauses,
-        resource::{WeirAddressPool, WeirGateway, WeirNode},
+        resource::{ANNOUNCES, ANNOUNCES_LABEL, WeirAddressPool, WeirGateway, WeirNode},
         translate::{
-            self, AgentSeen, GatewayFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen, ServiceSeen,
-            SliceSeen,
+            self, AgentSeen, GatewayFacts, LeaseFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen,
+            ServiceSeen, SliceSeen,
         },
     },
 };
@@ -65,6 +66,8 @@ pub(super) enum Change {
     Agent(Event<AgentSeen>),
     /// To a pool of addresses.
     Pool(Event<PoolSeen>),
+    /// To the Lease of an address.
+    Lease(Event<LeaseFacts>),
 }
 
 /// Tells of changes, each with when it arrived.
@@ -87,6 +90,9 @@ pub(super) fn start(client: &Client, namespace: &str, teller: &Teller, metrics: 
     let ours = all().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
     let reduce = |slice: EndpointSlice| Some(translate::slice(slice));
     watches.watch_some("EndpointSlices", ours, reduce, Change::Slice);
+    let which = all().labels(&format!("{ANNOUNCES_LABEL}={ANNOUNCES}"));
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    watches.follow("Leases", watcher(leases, which), translate::lease, Change::Lease);
     std::mem::take(&mut watches.all)
 }
 
@@ -147,7 +153,19 @@ impl Watches<'_> {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
         F: Fact + Send + 'static,
     {
-        let stream = watcher(Api::all(self.client.clone()), which);
+        self.follow(kind, watcher(Api::all(self.client.clone()), which), reduce, change);
+    }
+
+    fn follow<K, F>(
+        &mut self,
+        kind: &'static str,
+        stream: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
+        reduce: impl Fn(K) -> Option<F> + Send + 'static,
+        change: impl Fn(Event<F>) -> Change + Send + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+        F: Fact + Send + 'static,
+    {
         self.all.spawn(tell(kind, stream, self.teller.clone(), self.metrics.clone(), reduce, change));
     }
 }

@@ -1,5 +1,7 @@
 //! Writes to the API server. What comes back is taken note of at once, before the watch tells of it.
 
+mod leases;
+
 use std::{fmt::Debug, future::Future, net::IpAddr, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};

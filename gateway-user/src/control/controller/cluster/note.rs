@@ -6,11 +6,14 @@ use gateway_model::key::GatewayKey;
 
 use super::{Cluster, OWNERS, PodSeen};
 use crate::control::{
-    agent::{facts::Key, store::Fresh},
+    agent::{
+        facts::Key,
+        store::{Event, Fresh},
+    },
     controller::{status, watch::Change},
     translate::{
-        AgentSeen, GatewayFacts, NodeSeen, OwnerFacts, PodFacts, PoolSeen, SHARED_SERVICE, ServiceSeen,
-        SliceSeen,
+        AgentSeen, GatewayFacts, LeaseFacts, NodeSeen, OwnerFacts, PodFacts, PoolSeen, SHARED_SERVICE,
+        ServiceSeen, SliceSeen,
     },
 };
 
@@ -51,6 +54,12 @@ impl Cluster {
                 let fresh = self.acks.agents.note(event);
                 self.set_agents(fresh);
             }
+            Change::Lease(event) => {
+                // Once they are known is news as well.
+                self.news.addresses |= matches!(event, Event::End);
+                let fresh = self.leases.note(event);
+                self.set_leases(fresh);
+            }
             Change::Pool(event) => {
                 let fresh = self.pools.note(event);
                 self.set_pools(fresh);
@@ -78,6 +87,8 @@ impl Cluster {
         self.set_agents(gone);
         let gone = self.pools.believe();
         self.set_pools(gone);
+        let gone = self.leases.believe();
+        self.set_leases(gone);
     }
 
     fn set_gateways(&mut self, fresh: Vec<Fresh<GatewayFacts>>, is_own: bool) {
@@ -248,6 +259,14 @@ impl Cluster {
                 (self.news.acks, self.news.nodes) = (true, true);
                 self.acks.agents.set(&key, seen.map(Arc::new));
             }
+        }
+    }
+
+    fn set_leases(&mut self, fresh: Vec<Fresh<LeaseFacts>>) {
+        for (key, facts) in fresh {
+            // Holders renew them all the time.
+            self.news.addresses |= self.leases.get(&key).is_some() != facts.is_some();
+            self.leases.set(&key, facts.map(Arc::new));
         }
     }
 

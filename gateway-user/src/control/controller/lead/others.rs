@@ -1,7 +1,8 @@
-//! Writes that are not for one gateway: load balancer addresses, the shared Service, acknowledgements of nodes that
-//! are gone. One after the other.
+//! Writes that are not for one gateway: load balancer addresses and their Leases, the shared Service, acknowledgements
+//! of nodes that are gone. One after the other.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use crate::control::{
         watch::Change,
         write::WriteError,
     },
-    translate::{SHARED_SERVICE, load_balancer_addresses},
+    translate::{LeaseFacts, SHARED_SERVICE, load_balancer_addresses},
 };
 
 /// After a failure it is tried again.
@@ -54,8 +55,15 @@ impl Lead {
                 self.begin_other(write);
                 return;
             }
-            if let Some((key, addresses)) = self.addresses() {
+            let given = self.given();
+            if let Some((key, addresses)) = self.address(&given) {
                 let write = self.writer.clone().give_addresses(key.0, key.1, addresses);
+                self.begin_other(write);
+                return;
+            }
+            let (lacking, orphans) = self.leases(&given);
+            if !lacking.is_empty() || !orphans.is_empty() {
+                let write = self.writer.clone().change_leases(lacking, orphans);
                 self.begin_other(write);
                 return;
             }
@@ -116,8 +124,8 @@ impl Lead {
         }
     }
 
-    /// The next Service that is to have other load balancer addresses.
-    fn addresses(&self) -> Option<(Key, Vec<IpAddr>)> {
+    /// The load balancer addresses that Services are to have, those only that have them of a pool.
+    fn given(&self) -> BTreeMap<Key, Vec<IpAddr>> {
         let asking: Vec<Asking<'_>> = self
             .cluster
             .services()
@@ -131,10 +139,23 @@ impl Lead {
                 is_ours.then_some(Asking { key: &seen.key, service, wanted })
             })
             .collect();
-        let given = pool::assign(&asking, &self.cluster.pools());
-        asking.iter().find_map(|one| {
-            let given = given.get(one.key)?;
-            (load_balancer_addresses(one.service) != *given).then(|| (one.key.clone(), given.clone()))
+        pool::assign(&asking, &self.cluster.pools())
+    }
+
+    /// The next Service that is to have other load balancer addresses.
+    fn address(&self, given: &BTreeMap<Key, Vec<IpAddr>>) -> Option<(Key, Vec<IpAddr>)> {
+        given.iter().find_map(|(key, given)| {
+            let service = self.cluster.service(&key.0, &key.1)?.service.as_deref()?;
+            (load_balancer_addresses(service) != *given).then(|| (key.clone(), given.clone()))
         })
+    }
+
+    /// Addresses that lack a Lease, and Leases of addresses that are nobody's any more.
+    fn leases(&self, given: &BTreeMap<Key, Vec<IpAddr>>) -> (Vec<IpAddr>, Vec<LeaseFacts>) {
+        let Some(leases) = self.cluster.leases() else { return Default::default() };
+        let mut lacking: BTreeSet<IpAddr> = given.values().flatten().copied().collect();
+        // Those that are wanted are taken out one by one; the rest has none.
+        let orphans = leases.filter(|lease| !lacking.remove(&lease.address)).cloned().collect();
+        (lacking.into_iter().collect(), orphans)
     }
 }
