@@ -54,6 +54,9 @@ pub struct Delta {
     pub frontends: BTreeMap<GatewayKey, Frontends>,
     /// Addresses that the node is to answer for though no device has them, where they changed.
     pub virtual_addresses: Option<BTreeSet<IpAddr>>,
+    /// Addresses that load balancers gave, each with whether this node may answer for it on its network, where they
+    /// changed.
+    pub load_balancer_addresses: Option<BTreeMap<IpAddr, bool>>,
     /// Addresses of this node's own pods, where they changed.
     pub node_pods: Option<BTreeSet<IpAddr>>,
     /// Services whose health is asked for by port, where that changed.
@@ -279,6 +282,9 @@ impl View {
         if stale.pods {
             let pods = self.pods.values().flat_map(|pod| pod.addresses.iter().copied());
             self.delta.node_pods = Some(pods.collect());
+        }
+        if stale.addresses || stale.health {
+            self.delta.load_balancer_addresses = Some(self.load_balancer_addresses());
         }
         if stale.health {
             self.delta.health_checks = Some(self.health_checks());

@@ -1,8 +1,10 @@
 //! What objects mean.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use gateway_model::{
     gateway::Gateway,
@@ -98,18 +100,31 @@ impl View {
     pub(super) fn health_checks(&self) -> BTreeMap<u16, HealthCheck> {
         let checks = self.services.values().filter_map(|service| {
             let key = (service.namespace.clone(), service.name.clone());
-            let check = HealthCheck {
-                local_endpoints: if self.is_shared(&key) { 1 } else { self.local_endpoints(&key) },
-                namespace: key.0,
-                name: key.1,
-            };
+            let check =
+                HealthCheck { local_endpoints: self.local_endpoints(&key), namespace: key.0, name: key.1 };
             Some((service.health_check_node_port?, check))
         });
         checks.collect()
     }
 
-    /// How many endpoints on this node take new connections of a gateway, by name of its Service.
+    /// Addresses that load balancers gave, each with whether a client that comes in here finds an endpoint.
+    pub(super) fn load_balancer_addresses(&self) -> BTreeMap<IpAddr, bool> {
+        let mut all = BTreeMap::new();
+        for (key, service) in self.services.iter() {
+            let may_answer = !service.is_external_local || self.local_endpoints(key) > 0;
+            for address in &service.load_balancer_ips {
+                *all.entry(*address).or_default() |= may_answer;
+            }
+        }
+        all
+    }
+
+    /// How many endpoints on this node take new connections of a gateway, by name of its Service; of the shared one it
+    /// is this agent.
     fn local_endpoints(&self, service: &Key) -> usize {
+        if self.is_shared(service) {
+            return 1;
+        }
         let gateway = self.by_service.get(service).and_then(|key| self.known.get(key)?.in_force.as_ref());
         let slices =
             self.of_gateway.get(service).into_iter().flatten().filter_map(|key| self.slices.get(key));

@@ -284,6 +284,26 @@ fn health_checks_count_ready_endpoints_here_that_get_traffic() {
 }
 
 #[test]
+fn an_address_with_local_policy_may_be_answered_for_only_where_endpoints_are() {
+    let mut view = known();
+    let [local, cluster] = [1, 2].map(|last| IpAddr::from([198, 51, 100, last]));
+    let of = |name: &str, address: IpAddr| ServiceFacts {
+        load_balancer_ips: vec![address],
+        is_external_local: address == local,
+        health_check_node_port: (address == local).then_some(31_000),
+        ..service(name)
+    };
+    view.handle(Change::Service(Event::Applied(of("foo", local))));
+    view.handle(Change::Service(Event::Applied(of("bar", cluster))));
+    let told = |view: &mut View| view.take().and_then(|delta| delta.load_balancer_addresses);
+    assert_eq!(told(&mut view), Some(BTreeMap::from([(local, true), (cluster, true)])));
+    view.handle(Change::Pod(Event::Applied(pod(1, false))));
+    assert_eq!(told(&mut view), Some(BTreeMap::from([(local, false), (cluster, true)])));
+    view.handle(Change::Service(Event::Deleted(("shop".to_owned(), "bar".to_owned()), 0)));
+    assert_eq!(told(&mut view), Some(BTreeMap::from([(local, false)])));
+}
+
+#[test]
 fn a_restored_plan_serves_before_the_api_server_answers_and_gives_way_to_it() {
     let before = known().facts();
     let mut view = View::new("n1", "weir-system");
