@@ -5,6 +5,7 @@
 //! known; what is known stays while the API server is away.
 
 pub mod acknowledge;
+pub mod announce;
 pub mod facts;
 mod follow;
 mod in_force;

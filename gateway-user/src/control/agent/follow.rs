@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     kept::Places,
-    view::{Delta, View},
+    view::{Change, Delta, View},
     watch::News,
 };
 
@@ -34,7 +34,7 @@ const REMIND: Duration = Duration::from_secs(10);
 /// The task between the watches and the agent.
 pub(super) struct Follower {
     pub(super) view: View,
-    pub(super) events: mpsc::Receiver<News>,
+    pub(super) events: mpsc::Receiver<News<Change>>,
     pub(super) addresses: watch::Receiver<BTreeSet<IpAddr>>,
     pub(super) told: mpsc::Sender<Delta>,
     pub(super) places: Places,

@@ -35,7 +35,7 @@ use super::{
 };
 
 /// How long one watch request lasts: a connection that died without a word is noticed then at the latest.
-const WATCH_SECONDS: u32 = 60;
+pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// What is to be watched.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl Source {
     }
 }
 
-fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<News>) -> JoinSet<()> {
+fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<News<Change>>) -> JoinSet<()> {
     let all = || watcher::Config::default().timeout(WATCH_SECONDS);
     let mut watches = JoinSet::new();
     let resource = ApiResource::erase::<WeirGateway>(&());
@@ -131,12 +131,12 @@ fn start(client: &Client, scope: &Scope, changes: &mpsc::Sender<News>) -> JoinSe
 }
 
 /// Tells what one watch says, reduced to facts. Ends with the receiver.
-async fn tell<K, T: Fact>(
+pub(super) async fn tell<K, T: Fact, C>(
     kind: &'static str,
     stream: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
-    changes: mpsc::Sender<News>,
+    changes: mpsc::Sender<News<C>>,
     reduce: impl Fn(K) -> Option<T>,
-    change: impl Fn(Event<T>) -> Change,
+    change: impl Fn(Event<T>) -> C,
 ) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -181,9 +181,9 @@ async fn tell<K, T: Fact>(
 }
 
 /// What comes of a watch.
-pub(super) enum News {
+pub(super) enum News<C> {
     /// Something, and when it arrived.
-    Change(Instant, Box<Change>),
+    Change(Instant, Box<C>),
     /// An error: the API server is away, or lets us not watch.
     Failed,
 }
