@@ -121,6 +121,9 @@ pub struct StatusView {
     pub kernel_error: Option<String>,
     /// The devices.
     pub interfaces: Vec<InterfaceView>,
+    /// Addresses of pools that this node answers for on its network.
+    #[serde(default)]
+    pub announces: Vec<String>,
     /// Kernel features that were looked for, and what was found.
     pub kernel: BTreeMap<String, String>,
     /// Numbers of gateways and routes.

@@ -26,6 +26,8 @@ pub(super) struct Cluster {
     frontends: BTreeMap<GatewayKey, Frontends>,
     /// Addresses that the node answers for though no device has them.
     pub(super) virtual_addresses: BTreeSet<IpAddr>,
+    /// Addresses that load balancers gave, each with whether the node may answer for it on its network.
+    pub(super) load_balancer_addresses: BTreeMap<IpAddr, bool>,
     /// Addresses of the node's own pods.
     pub(super) node_pods: BTreeSet<IpAddr>,
     /// Services whose health is asked for by port.
@@ -57,6 +59,7 @@ impl Cluster {
         self.workloads.extend(delta.workloads);
         self.frontends.extend(delta.frontends);
         take_over(&mut self.virtual_addresses, delta.virtual_addresses);
+        take_over(&mut self.load_balancer_addresses, delta.load_balancer_addresses);
         take_over(&mut self.node_pods, delta.node_pods);
         take_over(&mut self.health_checks, delta.health_checks);
         self.resource_version = delta.resource_version;

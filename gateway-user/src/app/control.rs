@@ -3,6 +3,7 @@
 //! Everything here is done by one task, one thing after the other. A change is worked out, stored, put into the
 //! kernel, then given to the proxy; whoever asked for it is answered after that.
 
+mod announce;
 mod change;
 mod follow;
 mod phase;
@@ -12,7 +13,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
 use gateway_model::{discovery::Kept, finding::Finding};
 
-use self::follow::Convergence;
+use self::{announce::Announcing, follow::Convergence};
 use super::{
     declared::Declared,
     desired::{Desired, FindingLog, Node},
@@ -23,13 +24,25 @@ use super::{
 use crate::{
     causes,
     config::Config,
-    control::agent::acknowledge::{Acknowledgement, Acknowledger},
+    control::agent::{
+        acknowledge::{Acknowledgement, Acknowledger},
+        announce::Announcer,
+    },
     dataplane::{self, Dataplane, Loaded, Reach},
     proxy::{self, Family, Proxy},
     state::StateFolder,
 };
 
 pub(super) use phase::{Phase, load};
+
+/// What an agent says to the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Voices {
+    /// What this node has in force.
+    pub(super) acknowledger: Option<Acknowledger>,
+    /// For which addresses it answers on its network.
+    pub(super) announcer: Option<Announcer>,
+}
 
 /// The agent.
 pub(super) struct Control {
@@ -59,6 +72,8 @@ pub(super) struct Control {
     acknowledger: Option<Acknowledger>,
     /// What it was told last.
     said: Acknowledgement,
+    /// Decides with other nodes who answers for addresses of pools.
+    announcing: Option<Announcing>,
 }
 
 impl Control {
@@ -72,7 +87,7 @@ impl Control {
         declared: Declared,
         state: StateFolder,
         kept: Kept,
-        acknowledger: Option<Acknowledger>,
+        voices: Voices,
     ) -> anyhow::Result<Self> {
         let kernel = Kernel::open(loaded).await?;
         let marks = Marks::new(kernel.call(|dataplane| dataplane.marker()).await?);
@@ -97,8 +112,9 @@ impl Control {
             is_broken: false,
             local_routes: None,
             convergence: Convergence::default(),
-            acknowledger,
+            acknowledger: voices.acknowledger,
             said: Acknowledgement::default(),
+            announcing: voices.announcer.map(Announcing::new),
         };
         control.refresh().await;
         if let Some(trouble) = control.trouble.take() {
@@ -194,6 +210,8 @@ impl Control {
             Declared::Cluster(cluster) => Some(cluster.node_pods.clone()),
             Declared::Files(_) => None,
         };
+        let announced = self.announcing.as_ref().and_then(Announcing::due).cloned();
+        let to_announce = announced.clone();
         let applied = self
             .call(move |dataplane| {
                 if let Some(addresses) = routes {
@@ -202,10 +220,16 @@ impl Control {
                 if let Some(pods) = pods {
                     dataplane.set_node_pods(&pods)?;
                 }
-                dataplane.apply(&plan)
+                let applied = dataplane.apply(&plan)?;
+                // Who answers for an address serves it by then.
+                if let Some(announced) = to_announce {
+                    dataplane.set_announced(&announced)?;
+                }
+                Ok::<_, dataplane::Error>(applied)
             })
             .await??;
         self.local_routes = Some(addresses);
+        self.note_announced(announced);
         self.proxy.set_table(Arc::clone(&self.desired.plan().l7));
         let unreachable = applied.unreachable.iter().filter_map(unreachable);
         let unreachable = unreachable.chain(applied.rejected.iter().map(rejected)).collect();

@@ -51,15 +51,14 @@ enum End {
 /// Where it cannot start, or cannot go on.
 pub(super) async fn live(mut config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let Some(Opened { inputs, declared, acknowledger }) = Inputs::open(&mut config, &mut signals).await?
-    else {
+    let Some(Opened { inputs, declared, voices }) = Inputs::open(&mut config, &mut signals).await? else {
         return Ok(());
     };
     start::check(&config)?;
     dataplane::ensure_bpffs(&config.pin_dir).context("--pin-dir")?;
     let name = succession::name_of(&config.pin_dir)?;
     let (agent, mut questions) = Agent::new();
-    let start = Start { config: &config, declared, acknowledger, agent: &agent };
+    let start = Start { config: &config, declared, voices, agent: &agent };
     let (control, servers) = match succession::claim(&name).await? {
         Claim::Ours(listener) => start.fresh(listener).await?,
         Claim::Theirs(predecessor) => start.succeed(predecessor, &name).await?,
@@ -110,6 +109,7 @@ impl Service {
                     }
                     network.follow(self.control.ticks());
                 }
+                agreed = self.control.agreement() => self.control.announce(agreed).await,
                 input = self.inputs.changed() => self.take_over(input).await,
                 () = network.changed() => {
                     self.inputs.tell_addresses();
@@ -189,6 +189,9 @@ impl Service {
     ) {
         // Nobody is answered any more but those who ask for this very agent; a successor has its own.
         self.servers.close();
+        if matches!(end, End::Told) {
+            self.control.withdraw().await;
+        }
         self.control.fall_silent();
         let what = match end {
             End::Told => {

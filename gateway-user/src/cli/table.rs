@@ -170,6 +170,9 @@ pub(super) fn status(status: &StatusView) -> String {
         ("Ready", format!("{}: {in_force}", if status.ready { "yes" } else { "no" })),
         ("Gateways", format!("{} with {} routes", status.gateways, status.routes)),
     ]);
+    if !status.announces.is_empty() {
+        out.push_str(&pairs(&[("Announces", status.announces.join(", "))]));
+    }
     if let Some(error) = &status.kernel_error {
         out.push_str(&pairs(&[("Error", error.clone())]));
     }

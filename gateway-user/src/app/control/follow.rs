@@ -130,9 +130,11 @@ impl Control {
             attachments.into_iter().map(|one| (one.interface, how(one.ingress, one.reason))).collect();
     }
 
-    /// Says nothing more to the cluster.
+    /// Says nothing more to the cluster. Leases that were not given to others stay this node's until they run out: a
+    /// successor goes on with them.
     pub(in crate::app) fn fall_silent(&mut self) {
         self.acknowledger = None;
+        self.announcing = None;
         self.said = Acknowledgement::default();
     }
 }

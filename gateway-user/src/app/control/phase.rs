@@ -115,6 +115,7 @@ impl Control {
         let kernel = Kernel::open(load(&self.config).await?).await?;
         self.marks.set(kernel.call(|dataplane| dataplane.marker()).await?);
         self.phase = Phase::Serving(kernel);
+        self.forget_announced();
         if is_ours {
             let kept = kept.unwrap_or_default();
             self.stored = kept.clone();

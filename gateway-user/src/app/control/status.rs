@@ -49,6 +49,7 @@ impl Control {
             phase: self.phase.name().to_owned(),
             kernel_error: trouble,
             interfaces: attachments.into_iter().map(|attachment| self.interface(attachment)).collect(),
+            announces: self.announced().iter().map(ToString::to_string).collect(),
             kernel: kernel_facts(),
             gateways: resolved.gateways.len(),
             routes: resolved.gateways.iter().map(|gateway| gateway.routes.len()).sum(),

@@ -7,13 +7,14 @@ use gateway_model::finding::Finding;
 use tokio::{select, sync::watch};
 
 use super::{
-    super::{cluster::Cluster, declared::Declared, node, sources::Sources, uplinks},
+    super::{cluster::Cluster, control::Voices, declared::Declared, node, sources::Sources, uplinks},
     Signals,
 };
 use crate::{
     config::{ClusterConfig, Config},
     control::agent::{
         acknowledge::Acknowledger,
+        announce::Announcer,
         kept::Places,
         view::Delta,
         watch::{Scope, Source},
@@ -49,7 +50,7 @@ pub(super) struct Files {
 pub(super) struct Opened {
     pub(super) inputs: Inputs,
     pub(super) declared: Declared,
-    pub(super) acknowledger: Option<Acknowledger>,
+    pub(super) voices: Voices,
 }
 
 impl Inputs {
@@ -64,7 +65,7 @@ impl Inputs {
         }
         let (files, sources) = Files::open(config)?;
         let (inputs, declared) = (Self::Files(files), Declared::Files(sources));
-        Ok(Some(Opened { inputs, declared, acknowledger: None }))
+        Ok(Some(Opened { inputs, declared, voices: Voices::default() }))
     }
 
     /// Waits for something new. May be dropped and called again.
@@ -134,7 +135,7 @@ async fn open_cluster(
     let ClusterConfig { node, namespace, pod, run_dir, .. } = cluster;
     let scope = Scope {
         node: node.clone(),
-        namespace,
+        namespace: namespace.clone(),
         places: Places { run: run_dir, state: config.state_dir.clone() },
     };
     let mut source = Source::follow(&client, scope, node_addresses()?);
@@ -149,9 +150,12 @@ async fn open_cluster(
         tracing::info!(interfaces = config.interfaces.join(", "), "uplinks found");
     }
     declared.absorb(delta);
-    let acknowledger = Acknowledger::start(client, node, pod);
+    let voices = Voices {
+        announcer: Some(Announcer::start(&client, &namespace, &node)),
+        acknowledger: Some(Acknowledger::start(client, node, pod)),
+    };
     let (inputs, declared) = (Inputs::Cluster(source), Declared::Cluster(declared));
-    Ok(Some(Opened { inputs, declared, acknowledger: Some(acknowledger) }))
+    Ok(Some(Opened { inputs, declared, voices }))
 }
 
 /// The addresses that node ports answer on: all that devices have.

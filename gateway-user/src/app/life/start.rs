@@ -7,7 +7,7 @@ use gateway_model::discovery::Kept;
 use tokio::time::{self, Instant};
 
 use super::super::{
-    control::{self, Control},
+    control::{self, Control, Voices},
     declared::Declared,
     node,
     succession::{self, Predecessor},
@@ -22,7 +22,6 @@ use crate::{
         server::{self, Server},
     },
     config::Config,
-    control::agent::acknowledge::Acknowledger,
     dataplane::Loaded,
     state::{StateError, StateFolder},
 };
@@ -78,7 +77,7 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
 pub(super) struct Start<'a> {
     pub(super) config: &'a Config,
     pub(super) declared: Declared,
-    pub(super) acknowledger: Option<Acknowledger>,
+    pub(super) voices: Voices,
     pub(super) agent: &'a Agent,
 }
 
@@ -141,7 +140,7 @@ impl Start<'_> {
     async fn control(self, loaded: Loaded, state: StateFolder) -> anyhow::Result<Control> {
         let is_ours = matches!(self.declared, Declared::Files(_));
         let kept = if is_ours { state.load()?.unwrap_or_default() } else { Kept::default() };
-        Control::start(self.config.clone(), loaded, self.declared, state, kept, self.acknowledger).await
+        Control::start(self.config.clone(), loaded, self.declared, state, kept, self.voices).await
     }
 }
 
