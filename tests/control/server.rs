@@ -31,7 +31,7 @@ pub struct Server {
 static ALONE: Mutex<()> = Mutex::new(());
 
 impl Server {
-    /// Starts one, and installs Weir's definitions and the controller's roles.
+    /// Starts one, and installs Weir's definitions and roles.
     pub fn start() -> Self {
         // Each takes a core while it starts.
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +92,26 @@ impl Server {
         self.kubectl(&["apply", "--server-side", "-k", &path("crd")]);
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
         self.kubectl(&["create", "namespace", "weir-system"]);
-        self.kubectl(&["apply", "-n", "weir-system", "-f", &path("base/controller-rbac.yaml")]);
+        for part in ["controller-rbac.yaml", "agent-rbac.yaml", "own-node-only.yaml"] {
+            self.kubectl(&["apply", "-n", "weir-system", "-f", &path(&format!("base/{part}"))]);
+        }
+    }
+
+    /// How the agent of a node reaches it.
+    pub fn agent_kubeconfig(&self, node: &str) -> String {
+        let bound = ["--bound-object-kind", "Node", "--bound-object-name", node];
+        let create = ["create", "token", "-n", "weir-system", "weir-agent"];
+        let token = self.kubectl(&[&create[..], &bound[..]].concat());
+        self.kubeconfig_for(token.trim())
+    }
+
+    /// Runs kubectl as the agent of a node; fails with what it says.
+    pub fn ask_as_agent(&self, node: &str, arguments: &[&str]) -> Result<String, String> {
+        let kubeconfig = format!("kubeconfig-agent-{node}");
+        self.write(&kubeconfig, &self.agent_kubeconfig(node));
+        let mut command = Command::new(kube());
+        command.arg("kubectl").arg("--kubeconfig").arg(self.path(&kubeconfig));
+        text_of(&command.args(arguments).output().unwrap())
     }
 
     /// Starts a controller that is called so, with the rights of the shipped roles.
