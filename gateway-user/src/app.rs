@@ -16,12 +16,17 @@ mod logging;
 mod mark;
 mod node;
 mod served;
+mod signals;
 mod sources;
 mod succession;
 mod uplinks;
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use anyhow::{Context as _, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{config::Config, dataplane};
@@ -49,15 +54,33 @@ fn allow_many_connections() {
     }
 }
 
-/// Detaches and unpins everything, and says what that was.
+/// Waits until the process is told to end.
+///
+/// # Errors
+/// Where signals cannot be caught.
+pub async fn told_to_end() -> anyhow::Result<()> {
+    signals::Signals::new()?.next().await;
+    Ok(())
+}
+
+/// Detaches and unpins everything, removes folders of state, and says what that was.
 ///
 /// # Errors
 /// Where something cannot be removed; calling it again goes on from there.
-pub fn uninstall(pin_dir: &Path) -> anyhow::Result<String> {
+pub fn uninstall(pin_dir: &Path, state_dirs: &[PathBuf], unless_running: bool) -> anyhow::Result<String> {
     let is_running = succession::is_running(pin_dir);
+    ensure!(!(is_running && unless_running), "an agent still runs, and would come back for it: end it first");
     let removed = dataplane::uninstall(pin_dir)?;
     let dataplane::Removed { links, maps, rings, local_routes, cgroup } = &removed;
-    if removed == dataplane::Removed::default() {
+    let mut folders = Vec::new();
+    for folder in state_dirs {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => folders.push(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("removing {}", folder.display())),
+        }
+    }
+    if removed == dataplane::Removed::default() && folders.is_empty() {
         return Ok(format!("Nothing of Weir's is left below {}.\n", pin_dir.display()));
     }
     let mut lines = vec![format!(
@@ -67,6 +90,7 @@ pub fn uninstall(pin_dir: &Path) -> anyhow::Result<String> {
     )];
     lines.extend(local_routes.iter().map(|address| format!("Removed the local route to {address}.\n")));
     lines.extend(cgroup.iter().map(|cgroup| format!("Removed the cgroup {}.\n", cgroup.display())));
+    lines.extend(folders.iter().map(|folder| format!("Removed {}.\n", folder.display())));
     if is_running {
         lines.push("An agent still runs, and has lost the kernel: stop it, or start it anew.\n".to_owned());
     }

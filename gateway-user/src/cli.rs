@@ -53,8 +53,11 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let print = args.print_config;
             run_controller(ControllerConfig::try_from(*args)?, print)
         }
-        Command::Uninstall { pin_dir } => {
-            output::print(&app::uninstall(&pin_dir)?)?;
+        Command::Uninstall { pin_dir, state_dirs, unless_running, stay } => {
+            output::print(&app::uninstall(&pin_dir, &state_dirs, unless_running)?)?;
+            if stay {
+                block_on(app::told_to_end())?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Ask(ask) => block_on(commands::answer(ask)),

@@ -59,7 +59,7 @@ fn run(args: &Args) -> Result<()> {
     take_down_on_signal(args)?;
     let cluster = Cluster::open(&args.cluster)?;
     let pace = if args.check { story::Pace::Check } else { story::Pace::Show };
-    let told = story::tell(cluster.clone(), pace);
+    let told = story::tell(cluster.clone(), pace, args.keep);
     if told.is_err() && !GOING_DOWN.load(Ordering::Relaxed) {
         stage::say_how_it_is(&cluster);
     }

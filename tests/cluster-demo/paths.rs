@@ -11,7 +11,7 @@ use gateway_tests::cluster::{Load, Tally};
 use crate::stage::{HOST, NAMESPACE, NEW, Stage};
 
 /// Loads of the story; more would measure the machine.
-const RATE: &str = "40/s";
+const RATE: &str = "30/s";
 /// Connections begun this soon after an acknowledgement are not counted: they may have been under way.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -51,8 +51,14 @@ impl Paths {
         }
         paths.outside(stage, "outside, connections kept", stage.node_ports(1)?[0], &[])?;
         paths.0.last_mut().context("it was just added")?.chooses = false;
-        let shared = stage.shared()?;
-        paths.outside(stage, &format!("outside, {HOST} at {shared}"), shared, &["--host-header", HOST])?;
+        for shared in stage.shared()? {
+            paths.outside(
+                stage,
+                &format!("outside, {HOST} at {shared}"),
+                shared,
+                &["--host-header", HOST],
+            )?;
+        }
         let within = format!("http://{}/", stage.in_cluster()?);
         for (name, fresh) in [("asks", true), ("keeps", false)] {
             let mut arguments = vec!["--url", &within, "--rate", RATE];

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, ensure};
 use gateway_tests::{
     Cluster, came_true,
-    cluster::{App, PATIENCE, SYSTEM, app},
+    cluster::{App, Asker, Node, PATIENCE, SYSTEM, app},
+    netns::run,
 };
 use serde_json::{Value, json};
 
@@ -21,8 +22,8 @@ pub const GATEWAY: &str = "foo-ingress";
 pub const HOST: &str = "foo.bar.com";
 /// What changes is in force on every node within milliseconds; pods take longer, and a busy machine too.
 const SOON: Duration = Duration::from_mins(1);
-/// An address is given to a load balancer within this time, if ever.
-const GIVEN: Duration = Duration::from_secs(10);
+/// Addresses are given to a load balancer within this time.
+const GIVEN: Duration = Duration::from_secs(30);
 /// It, as a user writes it.
 pub const ARTIFACT: &str = include_str!("../../deploy/examples/foo-ingress.yaml");
 
@@ -125,25 +126,29 @@ impl Stage {
         Ok(format!("{name}.{NAMESPACE}.svc.cluster.local:{port}"))
     }
 
-    /// Where the shared port 80 is, from outside: at the load balancer's address, or, where nobody gives it one, at
-    /// the node port.
-    pub fn shared(&self) -> Result<SocketAddr> {
+    /// Where the shared port 80 is, from outside: at the load balancer's addresses, which some node answers for.
+    pub fn shared(&self) -> Result<Vec<SocketAddr>> {
         let mut service = Value::Null;
-        let mut found = None;
+        let mut found = Vec::new();
         came_true(GIVEN, || {
             let look = ["-n", SYSTEM, "get", "service/weir-agent"];
             service = self.cluster.kubectl().json(&look).unwrap_or_default();
-            let ip = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
-            found = ip.and_then(|ip| ip.parse().ok()).map(|ip| SocketAddr::new(ip, 80));
-            found.is_some()
+            let given = service["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
+            let given = given.filter_map(|one| one["ip"].as_str()?.parse().ok());
+            found = given.map(|ip| SocketAddr::new(ip, 80)).collect();
+            let wanted = service["spec"]["clusterIPs"].as_array().map_or(1, Vec::len);
+            found.len() == wanted
         });
-        let node_port =
-            service["spec"]["ports"][0]["nodePort"].as_u64().and_then(|port| port.try_into().ok());
-        let node = self.cluster.nodes()?.first().and_then(|node| node.addresses.first().copied());
-        let at_node = node.zip(node_port).map(|(node, port)| SocketAddr::new(node, port));
-        found
-            .or(at_node)
-            .with_context(|| format!("the shared Service has neither address nor port: {service}"))
+        ensure!(!found.is_empty(), "the shared Service has no address: {service}");
+        for address in &found {
+            let url = format!("http://{address}/");
+            let answers = || {
+                let tally = self.cluster.ask(&Asker::Outside, 1, &["--url", &url, "--host-header", HOST]);
+                tally.is_ok_and(|tally| tally.check_none_failed().is_ok())
+            };
+            ensure!(came_true(GIVEN, answers), "no node answers for {address}");
+        }
+        Ok(found)
     }
 
     /// The node that is never drained: where the cluster's DNS is, as there is but one.
@@ -165,6 +170,35 @@ impl Stage {
         ensure!(gone, "{}", kubectl.run(&["-n", NAMESPACE, "get", "services,endpointslices"])?);
         kubectl.run(&["delete", "namespace", NAMESPACE, "--wait=false"]).map(drop)
     }
+
+    /// Takes Weir off the cluster; nothing of it may be left, in the API or on a node.
+    pub fn uninstall(&self) -> Result<()> {
+        self.cluster.uninstall()?;
+        let kubectl = self.cluster.kubectl();
+        let kinds = kubectl.run(&["api-resources", "--verbs=list", "--output=name"])?;
+        let kinds = kinds.lines().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",");
+        let look = ["get", &kinds, "--all-namespaces", "--selector", "app.kubernetes.io/part-of=weir"];
+        let left = kubectl.run(&[&look[..], &["--output=name"]].concat())?;
+        ensure!(left.trim().is_empty(), "left in the API: {left}");
+        self.cluster.nodes()?.iter().try_for_each(check_nothing_left)
+    }
+}
+
+/// What agents leave in a node's kernel and files must be gone.
+fn check_nothing_left(node: &Node) -> Result<()> {
+    let said = |program: &str, arguments: &[&str]| run(node.command(program)?.args(arguments));
+    for (program, arguments) in [
+        ("bpftool", &["net", "show"][..]),
+        ("bpftool", &["cgroup", "tree"]),
+        ("ip", &["route", "show", "table", "all", "proto", "87"]),
+        ("ip", &["-6", "route", "show", "table", "all", "proto", "87"]),
+        ("find", &["/sys/fs/bpf", "/run", "/var/lib", "-maxdepth", "1", "-name", "weir*"]),
+    ] {
+        let shown = said(program, arguments)?;
+        let is_left = shown.contains("weir_") || (program != "bpftool" && !shown.trim().is_empty());
+        ensure!(!is_left, "left on {}: {program} {}: {shown}", node.name, arguments.join(" "));
+    }
+    Ok(())
 }
 
 /// Name of the route of `version`.

@@ -49,7 +49,7 @@ struct Teller {
 ///
 /// # Errors
 /// The first thing that is not as promised.
-pub fn tell(cluster: Cluster, pace: Pace) -> Result<()> {
+pub fn tell(cluster: Cluster, pace: Pace, keep: bool) -> Result<()> {
     let mut screen = Screen::new();
     let began = Instant::now();
     let nodes = cluster.nodes()?.len();
@@ -71,7 +71,7 @@ pub fn tell(cluster: Cluster, pace: Pace) -> Result<()> {
     teller.remove_old()?;
     teller.restart_agents()?;
     teller.drain()?;
-    teller.end(began)
+    teller.end(began, keep)
 }
 
 /// The first version, its gateway, and everybody who asks it.
@@ -201,7 +201,7 @@ impl Teller {
         Ok(())
     }
 
-    fn end(self, began: Instant) -> Result<()> {
+    fn end(self, began: Instant, keep: bool) -> Result<()> {
         let Self { stage, paths, mut screen, .. } = self;
         screen.heading("What it was");
         for (name, tally) in paths.close()? {
@@ -211,6 +211,12 @@ impl Teller {
         }
         stage.clear()?;
         screen.say("The gateway is deleted, and its Service and slices are gone.");
+        if !keep {
+            screen.heading("Weir is taken off the cluster");
+            screen.command("kubectl delete -k deploy/base; kubectl apply -k deploy/uninstall");
+            stage.uninstall()?;
+            screen.say("Nothing of it is left: no object, no program, map, route or file on any node.");
+        }
         screen.say(&format!("It took {} s.", began.elapsed().as_secs()));
         Ok(())
     }

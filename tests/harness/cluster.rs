@@ -151,6 +151,21 @@ impl Cluster {
         Ok(())
     }
 
+    /// Takes it off again, as deploy/overlays/testbed-uninstall says.
+    ///
+    /// # Errors
+    /// With what does not go.
+    pub fn uninstall(&self) -> Result<()> {
+        let root = xtask::root()?;
+        let overlay = |name: &str| root.join("deploy/overlays").join(name).display().to_string();
+        let patience = format!("--timeout={}s", PATIENCE.as_secs());
+        let (all, rest) = (overlay("testbed"), overlay("testbed-uninstall"));
+        self.kubectl.run(&["delete", "--ignore-not-found", &patience, "-k", &all])?;
+        self.kubectl.run(&["apply", "--server-side", "-k", &rest])?;
+        self.rolled_out("weir-uninstall", "daemonset/weir-uninstall")?;
+        self.kubectl.run(&["delete", &patience, "-k", &rest]).map(drop)
+    }
+
     /// Waits until all pods of `what`, as in `deployment/foo`, are the newest and ready.
     ///
     /// # Errors

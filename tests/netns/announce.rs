@@ -90,11 +90,10 @@ fn clients_on_the_link_find_the_node_that_announces_an_address() {
 fn the_link_is_told_when_an_address_comes_to_another_node() {
     let lab = LabPlan::new("moves").pods(1).build().unwrap();
     let client = &lab.client().netns;
-    let stale: String = vips()
-        .map(|vip| format!("neigh replace {vip} lladdr 02:00:00:00:00:99 dev eth0 nud reachable\n"))
-        .collect();
     client.ip("route add 10.200.0.0/24 dev eth0\nroute add fd00:200::/112 dev eth0\n").unwrap();
-    client.ip(&stale).unwrap();
+    for vip in vips() {
+        client.ip(&format!("neigh replace {vip} lladdr 02:00:00:00:00:99 dev eth0 nud reachable\n")).unwrap();
+    }
     let mut node = Node::open(&lab);
     node.apply(&Shop::new(&lab, Protocol::Tcp).route("1.0.3", 100, &lab.pods));
     let shown = lab.node.exec(&format!("ip -o link show {}", lab.client().uplink)).unwrap();

@@ -75,7 +75,9 @@ fn a_pods_connection_and_a_gateways_share_a_port() {
     node.die();
     node.start();
     node.apply(&Shop::new(&lab, Protocol::Tcp).route("1.0.3", 100, &lab.pods[..1]));
-    held.iter().for_each(|held| held.speak().unwrap());
+    for held in &held {
+        held.speak().unwrap();
+    }
     assert_eq!(is_origin(&mut node), 2, "the next agent keeps it");
     drop(held);
     node.tick_until(Duration::from_secs(20), "packets are asked no more", |node, _| is_origin(node) == 0);

@@ -19,8 +19,15 @@ const DEFINITIONS: &str = "deploy/crd";
 /// What is installed, in parts.
 const BASE: &str = "deploy/base";
 
-/// The same in one file.
-const RENDERED: &str = "deploy/weir.yaml";
+/// What is rendered into one file: its parts, the file, and what it is.
+const RENDERED: [(&str, &str, &str); 2] = [
+    (BASE, "deploy/weir.yaml", "Weir, in one file"),
+    (
+        "deploy/uninstall",
+        "deploy/uninstall.yaml",
+        "What Weir leaves on nodes, taken away; after weir.yaml is deleted",
+    ),
+];
 
 /// Writes them anew. A test fails where they are not what the code says.
 pub fn command_line() -> Result<()> {
@@ -32,21 +39,23 @@ pub fn command_line() -> Result<()> {
     fs::write(&path, schema).with_context(|| format!("writing {SCHEMA}"))?;
     println!("{SCHEMA}");
     definitions(&weir)?;
-    let Some(all) = render()? else {
-        println!("{RENDERED}: left as it is; kubectl renders it, and comes with `cargo xtask cluster up`");
-        return Ok(());
-    };
-    fs::write(root().join(RENDERED), all).with_context(|| format!("writing {RENDERED}"))?;
-    println!("{RENDERED}");
+    for (parts, file, what) in RENDERED {
+        let Some(all) = render(parts, file, what)? else {
+            println!("{file}: left as it is; kubectl renders it, and comes with `cargo xtask cluster up`");
+            continue;
+        };
+        fs::write(root().join(file), all).with_context(|| format!("writing {file}"))?;
+        println!("{file}");
+    }
     Ok(())
 }
 
 /// What `kubectl apply -k` would install, as one text; `None` where there is no kubectl yet.
-fn render() -> Result<Option<String>> {
+fn render(parts: &str, file: &str, what: &str) -> Result<Option<String>> {
     let Some(kubectl) = setup::kubernetes::kubectl_if_built()? else { return Ok(None) };
-    let objects = read(command(kubectl).args(["kustomize", BASE]))?;
+    let objects = read(command(kubectl).args(["kustomize", parts]))?;
     let head = format!(
-        "# Weir, in one file: kubectl apply --server-side -f {RENDERED}\n# Generated from {BASE}: cargo xtask codegen\n"
+        "# {what}: kubectl apply --server-side -f {file}\n# Generated from {parts}: cargo xtask codegen\n"
     );
     Ok(Some(head + &objects))
 }
@@ -71,19 +80,23 @@ mod tests {
 
     #[test]
     fn what_is_installed_from_one_file_is_what_its_parts_say() {
-        let kept = fs::read_to_string(root().join(RENDERED)).unwrap();
-        match render().unwrap() {
-            Some(fresh) => assert!(fresh == kept, "{RENDERED} is not {BASE}: cargo xtask codegen"),
-            None => eprintln!("not compared: kubectl is not built yet (`cargo xtask cluster up` builds it)"),
+        for (parts, file, what) in RENDERED {
+            let kept = fs::read_to_string(root().join(file)).unwrap();
+            match render(parts, file, what).unwrap() {
+                Some(fresh) => assert!(fresh == kept, "{file} is not {parts}: cargo xtask codegen"),
+                None => {
+                    eprintln!("not compared: there is no kubectl yet (`cargo xtask cluster up` builds it)")
+                }
+            }
         }
     }
 
     #[test]
     fn the_image_is_the_one_of_this_version() {
-        let kept = fs::read_to_string(root().join(RENDERED)).unwrap();
+        let kept = RENDERED.map(|(_, file, _)| fs::read_to_string(root().join(file)).unwrap()).concat();
         let images: Vec<_> = kept.lines().filter(|line| line.trim_start().starts_with("image: ")).collect();
         let wanted = format!("image: weir.dev/weir:{}", env!("CARGO_PKG_VERSION"));
-        assert_eq!(images.len(), 2, "agent and controller");
+        assert_eq!(images.len(), 4, "agent and controller, and two of uninstalling");
         assert!(images.iter().all(|line| line.trim() == wanted), "{images:?} instead of {wanted}");
     }
 }

@@ -3,9 +3,8 @@
 use anyhow::Context as _;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::logging;
+use super::{logging, signals::Signals};
 use crate::{
     admin::{
         listen::{self, Taking},
@@ -29,22 +28,15 @@ pub fn run(config: ControllerConfig) -> anyhow::Result<()> {
 }
 
 async fn live(config: ControllerConfig) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     let client = kube::Client::try_default().await.context(
         "no way to the API server: run in a pod with a service account, or set KUBECONFIG to a file that works",
     )?;
     let metrics = Metrics::default();
     let listener = listen::listen_tcp("--metrics", config.metrics, Taking::Fresh)?;
     let _server = server::serve(listener, Health(metrics.clone()))?;
-    let stop = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
     tracing::info!(identity = config.options.identity, metrics = %config.metrics, "standing by");
-    controller::run(client, &config.options, &metrics, stop).await;
+    controller::run(client, &config.options, &metrics, signals.next()).await;
     tracing::info!("stopped");
     Ok(())
 }

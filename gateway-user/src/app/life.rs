@@ -4,12 +4,11 @@ mod inputs;
 mod network;
 mod start;
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
     select,
-    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     time::{self, MissedTickBehavior},
 };
@@ -24,6 +23,7 @@ use super::{
     declared::Declared,
     health_ports::HealthPorts,
     kernel::KernelGone,
+    signals::Signals,
     succession::{self, Claim},
 };
 use crate::{
@@ -244,23 +244,4 @@ async fn answer_probes(control: &Control, questions: &mut mpsc::Receiver<Questio
         }
     }
     std::future::pending::<()>().await;
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

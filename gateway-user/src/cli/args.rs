@@ -63,6 +63,15 @@ pub enum Command {
         /// Where the agent pinned its maps and programs
         #[arg(long, value_name = "DIR", default_value = DEFAULT_PINS)]
         pin_dir: PathBuf,
+        /// Folders of the agent's state that are removed as well, with what was set at run time
+        #[arg(long = "state-dir", value_name = "DIR")]
+        state_dirs: Vec<PathBuf>,
+        /// Do nothing, and fail, while an agent runs
+        #[arg(long)]
+        unless_running: bool,
+        /// Stay until told to end, as a pod that is ready has to
+        #[arg(long)]
+        stay: bool,
     },
 }
 
