@@ -50,7 +50,7 @@ impl Node {
             let client = Client::try_from(config).unwrap();
             let mut announcer = Announcer::start(&client, "weir-system", &name);
             loop {
-                let in_force = kernel.lock().unwrap().clone();
+                let in_force = Some(kernel.lock().unwrap().clone());
                 let servable = changes.borrow_and_update().clone();
                 announcer.tell(Told { servable, in_force, is_leaving: false });
                 select! {

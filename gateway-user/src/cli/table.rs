@@ -163,16 +163,17 @@ pub(super) fn status(status: &StatusView) -> String {
     };
     let uptime =
         humantime::format_duration(std::time::Duration::from_secs(status.uptime_seconds)).to_string();
-    let mut out = pairs(&[
+    let mut facts = vec![
         ("Version", status.version.clone()),
         ("Process", format!("{}, up {uptime}", status.pid)),
         ("Phase", status.phase.clone()),
         ("Ready", format!("{}: {in_force}", if status.ready { "yes" } else { "no" })),
         ("Gateways", format!("{} with {} routes", status.gateways, status.routes)),
-    ]);
+    ];
     if !status.announces.is_empty() {
-        out.push_str(&pairs(&[("Announces", status.announces.join(", "))]));
+        facts.push(("Announces", status.announces.join(", ")));
     }
+    let mut out = pairs(&facts);
     if let Some(error) = &status.kernel_error {
         out.push_str(&pairs(&[("Error", error.clone())]));
     }

@@ -68,7 +68,7 @@ impl Control {
         }
         announcing.announcer.tell(Told {
             servable: cluster.load_balancer_addresses.clone(),
-            in_force: announcing.in_force.clone().unwrap_or_default(),
+            in_force: announcing.in_force.clone(),
             is_leaving: false,
         });
     }

@@ -10,8 +10,8 @@ pub type Answers = BTreeMap<IpAddr, bool>;
 pub struct Told {
     /// Addresses that load balancers gave, each with whether this node may answer for it.
     pub servable: BTreeMap<IpAddr, bool>,
-    /// What the kernel was told last.
-    pub in_force: Answers,
+    /// What the kernel was told last; `None` where that was a predecessor's doing.
+    pub in_force: Option<Answers>,
     /// Whether others are to answer.
     pub is_leaving: bool,
 }
@@ -22,6 +22,11 @@ impl Told {
     }
 
     pub(super) fn does_answer(&self, address: IpAddr) -> bool {
-        self.in_force.get(&address) == Some(&true)
+        self.in_force.as_ref().is_some_and(|told| told.get(&address) == Some(&true))
+    }
+
+    /// Whether it is known that the kernel does not.
+    pub(super) fn is_silent(&self, address: IpAddr) -> bool {
+        self.in_force.is_some() && !self.does_answer(address)
     }
 }

@@ -81,7 +81,7 @@ impl Claims {
         let (at, wish) = if self.is_own(lease) {
             if told.may_answer(lease.address) {
                 (claim.due, Wish::Renew)
-            } else if told.is_leaving || !told.does_answer(lease.address) {
+            } else if told.is_leaving || told.is_silent(lease.address) {
                 (claim.seen, Wish::Release)
             } else {
                 // First the kernel stops to answer.

@@ -80,7 +80,7 @@ impl World {
         }
         let told = Told {
             servable: BTreeMap::from([(ADDRESS, node.servable)]),
-            in_force: BTreeMap::from([(ADDRESS, node.in_force)]),
+            in_force: Some(BTreeMap::from([(ADDRESS, node.in_force)])),
             is_leaving: node.is_leaving,
         };
         node.claims.tell(Some(told), now);
@@ -187,10 +187,11 @@ fn who_may_not_any_more_stops_first_and_then_gives_the_lease_away() {
     let before = world.holder();
     let at = world.at(&before);
     world.nodes[at].servable = false;
-    // What its kernel does is not known to have followed.
-    let told = Told { in_force: BTreeMap::from([(ADDRESS, true)]), ..Told::default() };
-    world.nodes[at].claims.tell(Some(told), world.now);
-    assert_eq!(world.nodes[at].claims.steps(world.now), []);
+    // What its kernel does is not known, or known not to have followed.
+    for in_force in [None, Some(BTreeMap::from([(ADDRESS, true)]))] {
+        world.nodes[at].claims.tell(Some(Told { in_force, ..Told::default() }), world.now);
+        assert_eq!(world.nodes[at].claims.steps(world.now), []);
+    }
     assert!(!world.nodes[at].claims.answers().unwrap()[&ADDRESS]);
     world.pass(SPREAD + Duration::from_millis(100));
     assert_ne!(world.holder(), before);
