@@ -8,5 +8,6 @@ mod outages;
 mod paths;
 mod policies;
 mod restarts;
+mod rights;
 mod scene;
 mod versions;
