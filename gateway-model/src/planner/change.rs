@@ -42,6 +42,20 @@ impl Planner {
         self.news.declared = true;
     }
 
+    /// Declares a gateway otherwise, in its place; false, and nothing done, where none of its name is declared. Costs
+    /// what this gateway costs while its ports, hosts and chains are as they were.
+    pub fn replace_gateway(&mut self, gateway: Gateway) -> bool {
+        let is_own = |index: &usize| self.asked.get(*index).is_some_and(|known| known.key == gateway.key);
+        let known = self.declared.get(&gateway.key).filter(is_own);
+        let find = || self.asked.iter().position(|known| known.key == gateway.key);
+        let Some(index) = known.or_else(find) else { return false };
+        if self.asked[index] != gateway {
+            self.asked[index] = gateway;
+            self.news.replaced.insert(index);
+        }
+        true
+    }
+
     /// Says since when a gateway exists, seconds since 1970, where nothing is remembered of it yet; to be said before it
     /// is declared.
     pub fn introduce(&mut self, gateway: &GatewayKey, since: u64) {

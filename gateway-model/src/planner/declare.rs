@@ -32,6 +32,35 @@ impl Planner {
         self.news.claims |= gateway;
     }
 
+    /// Takes over gateways that are declared otherwise in their places. Where one of them may change what others have,
+    /// all is settled anew.
+    pub(super) fn replace(&mut self) {
+        let replaced = std::mem::take(&mut self.news.replaced);
+        if self.news.claims || !replaced.iter().all(|index| self.keeps_its_claims(*index)) {
+            self.news.claims |= !replaced.is_empty();
+            return;
+        }
+        for index in replaced {
+            let fresh = self.asked[index].clone();
+            self.watchers.replace(index, &self.gateways[index], &fresh);
+            self.workloads.learn(fresh.selectors());
+            self.news.gateways.insert(fresh.key.clone());
+            self.gateways[index] = fresh;
+        }
+    }
+
+    /// Whether the gateway at this place is in force, and asks others for what it has anyway.
+    fn keeps_its_claims(&self, index: usize) -> bool {
+        let (Some(old), Some(new)) = (self.gateways.get(index), self.asked.get(index)) else { return false };
+        let chains = |gateway: &Gateway| gateway.chained().map(|(inner, _)| inner).collect::<Vec<_>>();
+        self.declared.get(&new.key) == Some(index)
+            && self.claims.contains_key(&new.key)
+            && !self.resolved.stayed.contains(&new.key)
+            && (&old.key, &old.place, old.port) == (&new.key, &new.place, new.port)
+            && (&old.virtual_hosts, old.shared_ports()) == (&new.virtual_hosts, new.shared_ports())
+            && chains(old) == chains(new)
+    }
+
     /// Settles anew which declarations are to be in force and who has which ports and hosts; touches those that
     /// this changes.
     pub(super) fn settle(&mut self) {
