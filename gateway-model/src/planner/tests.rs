@@ -420,7 +420,8 @@ fn a_changed_workload_leaves_the_gateways_that_it_does_not_concern_alone() {
 fn a_gateway_that_is_declared_otherwise_is_resolved_alone() {
     let mut planner = two_apps();
     let before = planner.plan().clone();
-    let other = declared("name: a\nport: 7001/tcp\nselector: label(app)(b) && label(version)((.*))\n").remove(0);
+    let other =
+        declared("name: a\nport: 7001/tcp\nselector: label(app)(b) && label(version)((.*))\n").remove(0);
     assert!(planner.replace_gateway(other.clone()));
     planner.update(1_001);
     assert_eq!(part(&planner.plan().l4, "a").ring4.members, part(&planner.plan().l4, "b").ring4.members);
