@@ -6,6 +6,8 @@
 mod change;
 mod follow;
 mod phase;
+#[cfg(test)]
+mod speed;
 mod status;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
