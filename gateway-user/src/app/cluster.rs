@@ -3,14 +3,33 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
+    sync::Arc,
 };
 
 use gateway_model::{
     finding::Finding, gateway::Gateway, key::GatewayKey, plan::l4::Frontends, workload::Workload,
 };
 
-use super::served;
+use super::{
+    declared::{FreshGateways, external_address},
+    served,
+};
 use crate::control::agent::view::{Delta, HealthCheck};
+
+/// Which gateways are declared otherwise than was taken last.
+#[derive(Debug)]
+enum Fresh {
+    /// These, each in its place.
+    Some(BTreeSet<GatewayKey>),
+    /// There are others, or they are in another order.
+    All,
+}
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
+}
 
 /// What is declared, and what of it is new.
 #[derive(Debug, Default)]
@@ -21,13 +40,16 @@ pub(super) struct Cluster {
     findings: BTreeMap<GatewayKey, Vec<Finding>>,
     /// What this agent does not serve.
     lacking: BTreeMap<GatewayKey, Vec<Finding>>,
-    are_gateways_new: bool,
+    fresh: Fresh,
+    /// Addresses that routes lead to by themselves, of which only the kernel's routing knows where they are.
+    external: BTreeMap<GatewayKey, BTreeSet<IpAddr>>,
+    is_external_new: bool,
     workloads: HashMap<String, Option<Workload>>,
     frontends: BTreeMap<GatewayKey, Frontends>,
     /// Addresses that the node answers for though no device has them.
-    pub(super) virtual_addresses: BTreeSet<IpAddr>,
+    pub(super) virtual_addresses: Arc<BTreeSet<IpAddr>>,
     /// Addresses of the node's own pods.
-    pub(super) node_pods: BTreeSet<IpAddr>,
+    pub(super) node_pods: Arc<BTreeSet<IpAddr>>,
     /// Services whose health is asked for by port.
     pub(super) health_checks: BTreeMap<u16, HealthCheck>,
     /// The highest version of a gateway that is known.
@@ -43,11 +65,19 @@ impl Cluster {
     /// Takes over what has changed.
     pub(super) fn absorb(&mut self, delta: Delta) {
         for (key, gateway) in delta.gateways {
-            self.are_gateways_new = true;
             let lacking = gateway.as_ref().map(|(_, gateway)| served::lacks(gateway)).unwrap_or_default();
-            match gateway.filter(|_| lacking.is_empty()) {
-                Some(gateway) => drop(self.gateways.insert(key.clone(), gateway)),
-                None => drop(self.gateways.remove(&key)),
+            let gateway = gateway.filter(|_| lacking.is_empty());
+            self.set_external(&key, gateway.as_ref().map(|(_, gateway)| gateway));
+            let age = |one: &(u64, Gateway)| one.0;
+            let new = gateway.as_ref().map(age);
+            let old = match gateway {
+                Some(gateway) => self.gateways.insert(key.clone(), gateway),
+                None => self.gateways.remove(&key),
+            };
+            match &mut self.fresh {
+                _ if old.as_ref().map(age) != new => self.fresh = Fresh::All,
+                Fresh::Some(keys) if new.is_some() => drop(keys.insert(key.clone())),
+                Fresh::Some(_) | Fresh::All => {}
             }
             set(&mut self.lacking, key, lacking);
         }
@@ -56,8 +86,8 @@ impl Cluster {
         }
         self.workloads.extend(delta.workloads);
         self.frontends.extend(delta.frontends);
-        take_over(&mut self.virtual_addresses, delta.virtual_addresses);
-        take_over(&mut self.node_pods, delta.node_pods);
+        take_over(&mut self.virtual_addresses, delta.virtual_addresses.map(Arc::new));
+        take_over(&mut self.node_pods, delta.node_pods.map(Arc::new));
         take_over(&mut self.health_checks, delta.health_checks);
         self.resource_version = delta.resource_version;
     }
@@ -74,14 +104,36 @@ impl Cluster {
         by_age.into_iter().map(|(_, gateway)| gateway)
     }
 
-    /// All gateways, where they are others than were taken last.
-    pub(super) fn take_gateways(&mut self) -> Option<Vec<Gateway>> {
-        std::mem::take(&mut self.are_gateways_new).then(|| self.gateways().cloned().collect())
+    /// Gateways that are declared otherwise than was taken last.
+    pub(super) fn take_gateways(&mut self) -> FreshGateways {
+        match std::mem::take(&mut self.fresh) {
+            Fresh::All => FreshGateways::All(self.gateways().cloned().collect()),
+            Fresh::Some(keys) => {
+                let known = keys.iter().filter_map(|key| self.gateways.get(key));
+                FreshGateways::Some(known.map(|(_, gateway)| gateway.clone()).collect())
+            }
+        }
     }
 
-    /// Whether gateways are others than were taken last.
-    pub(super) fn are_gateways_new(&self) -> bool {
-        self.are_gateways_new
+    /// Addresses of endpoints of which only the kernel's routing knows whether they are on this node.
+    pub(super) fn external(&self) -> impl Iterator<Item = IpAddr> {
+        self.external.values().flatten().copied()
+    }
+
+    /// Whether they may be others than the last time that this was asked.
+    pub(super) fn take_is_external_new(&mut self) -> bool {
+        std::mem::take(&mut self.is_external_new)
+    }
+
+    fn set_external(&mut self, key: &GatewayKey, gateway: Option<&Gateway>) {
+        let routes = gateway.into_iter().flat_map(|gateway| &gateway.routes);
+        let fresh: BTreeSet<IpAddr> = routes.filter_map(external_address).collect();
+        let old = if fresh.is_empty() {
+            self.external.remove(key).unwrap_or_default()
+        } else {
+            self.external.insert(key.clone(), fresh.clone()).unwrap_or_default()
+        };
+        self.is_external_new |= old != fresh;
     }
 
     /// Endpoints that are not as they were taken last.
@@ -111,5 +163,54 @@ fn set(all: &mut BTreeMap<GatewayKey, Vec<Finding>>, key: GatewayKey, findings: 
 fn take_over<T>(known: &mut T, fresh: Option<T>) {
     if let Some(fresh) = fresh {
         *known = fresh;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_model::{finding::Place, gateway::Route, key::RouteName};
+
+    use super::*;
+
+    fn tell(cluster: &mut Cluster, name: &str, gateway: Option<(u64, &str)>) {
+        let place = || Place { file: "f".to_owned(), line: 1, column: 1, length: 1 };
+        let key = GatewayKey::new("default", name);
+        let gateway = gateway.map(|(created, route)| {
+            let routes = vec![Route::named(RouteName(route.to_owned()), place())];
+            (created, Gateway { routes, ..Gateway::new(key.clone(), place()) })
+        });
+        cluster.absorb(Delta { gateways: [(key, gateway)].into(), ..Delta::default() });
+    }
+
+    fn names(gateways: &[Gateway]) -> Vec<&str> {
+        gateways.iter().map(|gateway| gateway.key.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_gateway_that_changes_in_its_place_is_told_alone_and_otherwise_all_are_in_order() {
+        let mut cluster = Cluster::new("n1");
+        tell(&mut cluster, "a", Some((2, "(1)")));
+        tell(&mut cluster, "b", Some((1, "(1)")));
+        assert!(matches!(cluster.take_gateways(), FreshGateways::All(all) if names(&all) == ["b", "a"]));
+        assert!(matches!(cluster.take_gateways(), FreshGateways::Some(none) if none.is_empty()));
+        tell(&mut cluster, "a", Some((2, "(2)")));
+        assert!(matches!(cluster.take_gateways(), FreshGateways::Some(one) if names(&one) == ["a"]));
+        tell(&mut cluster, "b", Some((3, "(1)")));
+        assert!(matches!(cluster.take_gateways(), FreshGateways::All(all) if names(&all) == ["a", "b"]));
+        tell(&mut cluster, "a", Some((2, "(1)")));
+        tell(&mut cluster, "b", None);
+        assert!(matches!(cluster.take_gateways(), FreshGateways::All(all) if names(&all) == ["a"]));
+    }
+
+    #[test]
+    fn addresses_that_routes_lead_to_by_themselves_are_known() {
+        let mut cluster = Cluster::new("n1");
+        tell(&mut cluster, "a", Some((1, "[198.51.100.1:80]")));
+        assert!(cluster.take_is_external_new() && !cluster.take_is_external_new());
+        assert_eq!(cluster.external().collect::<Vec<_>>(), [IpAddr::from([198, 51, 100, 1])]);
+        tell(&mut cluster, "b", Some((1, "(1)")));
+        assert!(!cluster.take_is_external_new());
+        tell(&mut cluster, "a", None);
+        assert!(cluster.take_is_external_new() && cluster.external().next().is_none());
     }
 }

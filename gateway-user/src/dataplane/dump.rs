@@ -243,7 +243,7 @@ fn differences(
             found.push(format!("frontend {}: ring {actual:?} instead of {ring:?}", frontend.address));
         }
     }
-    if shadow.sources.iter().ne(desired.sources.keys()) {
+    if shadow.sources != desired.sources {
         found.push("prefixes that clients may come from: not as wanted".to_owned());
     }
     for frontend in frontends.keys().filter(|frontend| !desired.frontends.contains_key(frontend)) {

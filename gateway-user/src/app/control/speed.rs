@@ -201,7 +201,11 @@ async fn start(place: &Place, view: &mut View) -> Control {
 }
 
 /// Takes over what the view has to tell; from the first event to the last write.
-async fn follow(control: &mut Control, view: &mut View, changes: impl IntoIterator<Item = Change>) -> Duration {
+async fn follow(
+    control: &mut Control,
+    view: &mut View,
+    changes: impl IntoIterator<Item = Change>,
+) -> Duration {
     let arrived = Instant::now();
     changes.into_iter().for_each(|change| view.handle(change));
     if let Some(delta) = view.take() {
