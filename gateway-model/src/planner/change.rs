@@ -1,7 +1,7 @@
 //! What may change.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
 
@@ -39,6 +39,16 @@ impl Planner {
             return;
         }
         self.asked = gateways;
+        self.news.declared = true;
+    }
+
+    /// The same where only `fresh` ones are declared otherwise than before: `order` names all. Costs less where the
+    /// others are many.
+    pub fn arrange_gateways(&mut self, order: &[GatewayKey], fresh: Vec<Gateway>) {
+        let asked = std::mem::take(&mut self.asked).into_iter().rev();
+        let mut known: HashMap<GatewayKey, Gateway> =
+            asked.chain(fresh).map(|gateway| (gateway.key.clone(), gateway)).collect();
+        self.asked = order.iter().filter_map(|key| known.remove(key)).collect();
         self.news.declared = true;
     }
 

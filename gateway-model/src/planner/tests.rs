@@ -165,6 +165,7 @@ impl Twin {
     }
 
     fn edit(&mut self, edit: Edit) {
+        let (before, arranges) = (self.gateways.clone(), self.now.is_multiple_of(2));
         match edit {
             Edit::Declare(name, text, alone) => self.declare(name, &text, alone),
             Edit::Withdraw(name) => self.gateways.retain(|gateway| gateway.key.name != format!("g{name}")),
@@ -229,6 +230,11 @@ impl Twin {
             Edit::Node(address, ports, uplink) => self.set_node(address, ports, uplink),
             Edit::Frontends(name, frontends) => self.give_frontends(name, frontends),
             Edit::Swap(..) | Edit::Remove(_) | Edit::Replace(_) => {}
+        }
+        if arranges {
+            let order: Vec<GatewayKey> = self.gateways.iter().map(|gateway| gateway.key.clone()).collect();
+            let fresh = self.gateways.iter().filter(|gateway| !before.contains(gateway)).cloned().collect();
+            self.planner.arrange_gateways(&order, fresh);
         }
         self.planner.set_gateways(self.gateways.clone());
     }
