@@ -16,21 +16,6 @@ use super::{
 };
 use crate::control::agent::view::{Delta, HealthCheck};
 
-/// Which gateways are declared otherwise than was taken last.
-#[derive(Debug)]
-enum Fresh {
-    /// These, each in its place.
-    Some(BTreeSet<GatewayKey>),
-    /// There are others, or they are in another order.
-    All,
-}
-
-impl Default for Fresh {
-    fn default() -> Self {
-        Self::Some(BTreeSet::new())
-    }
-}
-
 /// What is declared, and what of it is new.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
@@ -40,7 +25,10 @@ pub(super) struct Cluster {
     findings: BTreeMap<GatewayKey, Vec<Finding>>,
     /// What this agent does not serve.
     lacking: BTreeMap<GatewayKey, Vec<Finding>>,
-    fresh: Fresh,
+    /// Those that are declared otherwise than was taken last, or are gone.
+    changed: BTreeSet<GatewayKey>,
+    /// There are others, or they are in another order.
+    is_order_new: bool,
     /// Addresses that routes lead to by themselves, of which only the kernel's routing knows where they are.
     external: BTreeMap<GatewayKey, BTreeSet<IpAddr>>,
     is_external_new: bool,
@@ -74,11 +62,8 @@ impl Cluster {
                 Some(gateway) => self.gateways.insert(key.clone(), gateway),
                 None => self.gateways.remove(&key),
             };
-            match &mut self.fresh {
-                _ if old.as_ref().map(age) != new => self.fresh = Fresh::All,
-                Fresh::Some(keys) if new.is_some() => drop(keys.insert(key.clone())),
-                Fresh::Some(_) | Fresh::All => {}
-            }
+            self.is_order_new |= old.as_ref().map(age) != new;
+            self.changed.insert(key.clone());
             set(&mut self.lacking, key, lacking);
         }
         for (key, findings) in delta.findings {
@@ -106,13 +91,14 @@ impl Cluster {
 
     /// Gateways that are declared otherwise than was taken last.
     pub(super) fn take_gateways(&mut self) -> FreshGateways {
-        match std::mem::take(&mut self.fresh) {
-            Fresh::All => FreshGateways::All(self.gateways().cloned().collect()),
-            Fresh::Some(keys) => {
-                let known = keys.iter().filter_map(|key| self.gateways.get(key));
-                FreshGateways::Some(known.map(|(_, gateway)| gateway.clone()).collect())
-            }
+        let changed = std::mem::take(&mut self.changed);
+        let changed = changed.iter().filter_map(|key| self.gateways.get(key));
+        let changed = changed.map(|(_, gateway)| gateway.clone()).collect();
+        if std::mem::take(&mut self.is_order_new) {
+            let order = self.gateways().map(|gateway| gateway.key.clone());
+            return FreshGateways::Arranged(order.collect(), changed);
         }
+        FreshGateways::Some(changed)
     }
 
     /// Addresses of endpoints of which only the kernel's routing knows whether they are on this node.
@@ -191,15 +177,20 @@ mod tests {
         let mut cluster = Cluster::new("n1");
         tell(&mut cluster, "a", Some((2, "(1)")));
         tell(&mut cluster, "b", Some((1, "(1)")));
-        assert!(matches!(cluster.take_gateways(), FreshGateways::All(all) if names(&all) == ["b", "a"]));
+        let all = |cluster: &mut Cluster| match cluster.take_gateways() {
+            FreshGateways::Arranged(order, _) => order.into_iter().map(|key| key.name).collect(),
+            FreshGateways::All(_) | FreshGateways::Some(_) => Vec::new(),
+        };
+        assert_eq!(all(&mut cluster), ["b", "a"]);
         assert!(matches!(cluster.take_gateways(), FreshGateways::Some(none) if none.is_empty()));
         tell(&mut cluster, "a", Some((2, "(2)")));
         assert!(matches!(cluster.take_gateways(), FreshGateways::Some(one) if names(&one) == ["a"]));
         tell(&mut cluster, "b", Some((3, "(1)")));
-        assert!(matches!(cluster.take_gateways(), FreshGateways::All(all) if names(&all) == ["a", "b"]));
+        assert_eq!(all(&mut cluster), ["a", "b"]);
         tell(&mut cluster, "a", Some((2, "(1)")));
         tell(&mut cluster, "b", None);
-        assert!(matches!(cluster.take_gateways(), FreshGateways::All(all) if names(&all) == ["a"]));
+        let FreshGateways::Arranged(order, fresh) = cluster.take_gateways() else { panic!("one is gone") };
+        assert_eq!((order.len(), names(&fresh)), (1, vec!["a"]));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) enum Declared {
 pub(super) enum FreshGateways {
     /// All, in the order that counts.
     All(Vec<Gateway>),
+    /// These; all have these names and this order.
+    Arranged(Vec<GatewayKey>, Vec<Gateway>),
     /// These, each in its place.
     Some(Vec<Gateway>),
 }

@@ -113,6 +113,10 @@ impl Desired {
                 self.are_findings_new = true;
                 self.planner.set_gateways(gateways);
             }
+            FreshGateways::Arranged(order, gateways) => {
+                self.are_findings_new = true;
+                self.planner.arrange_gateways(&order, gateways);
+            }
             FreshGateways::Some(gateways) => {
                 self.are_findings_new |= !gateways.is_empty();
                 for gateway in gateways {
