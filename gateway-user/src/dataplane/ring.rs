@@ -1,5 +1,7 @@
 //! Rings in the kernel: created, pinned, mapped into memory, found again.
 
+mod changed;
+
 use std::{
     fs, io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -8,6 +10,7 @@ use std::{
 
 use gateway_common::abi::{backend::NONE, slot::Slot};
 
+use self::changed::ChangedAt;
 use super::{
     error::Error,
     load::Pins,
@@ -35,36 +38,6 @@ pub(super) struct Ring {
     /// The fewest slots it ever had: entries of flow tables may name slots of that time.
     pub(super) least_slots: usize,
     map: OwnedFd,
-}
-
-/// When slots last changed, in seconds of the data plane's clock. Most rings rest: they need no number for each slot.
-#[derive(Debug)]
-enum ChangedAt {
-    /// All at once.
-    All(u32),
-    /// Each for itself.
-    Each(Box<[u32]>),
-}
-
-impl ChangedAt {
-    fn get(&self, at: usize) -> u32 {
-        match self {
-            Self::All(second) => *second,
-            Self::Each(seconds) => seconds[at],
-        }
-    }
-
-    fn set(&mut self, at: usize, second: u32, slots: usize) {
-        match self {
-            Self::All(all) if *all == second => {}
-            Self::All(all) => {
-                let mut seconds = vec![*all; slots].into_boxed_slice();
-                seconds[at] = second;
-                *self = Self::Each(seconds);
-            }
-            Self::Each(seconds) => seconds[at] = second,
-        }
-    }
 }
 
 impl Ring {
