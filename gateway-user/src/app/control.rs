@@ -6,8 +6,6 @@
 mod change;
 mod follow;
 mod phase;
-#[cfg(test)]
-mod speed;
 mod status;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
@@ -352,3 +350,6 @@ fn unreachable((endpoint, reach): &(gateway_model::key::EndpointKey, Reach)) -> 
         Finding::warning("unreachable-endpoint", message, advice).of(&endpoint.gateway)
     })
 }
+
+#[cfg(test)]
+mod speed;

@@ -110,7 +110,8 @@ fn work(mut dataplane: Dataplane, queue: &mpsc::Receiver<Job>, published: &watch
             // Where somebody always asks, what is left gets on all the same.
             let (ticked, worked) = (dataplane.beat(), dataplane.work(&mut dataplane::Ticked::default()));
             published.send_modify(|ticks| {
-                ticks.network_changes += u64::from(ticked.as_ref().is_ok_and(|ticked| ticked.network_changed));
+                ticks.network_changes +=
+                    u64::from(ticked.as_ref().is_ok_and(|ticked| ticked.network_changed));
                 ticks.error = ticked.err().or(worked.err()).map(Arc::new);
             });
         }

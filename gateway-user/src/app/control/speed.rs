@@ -26,6 +26,10 @@ use crate::{
     },
 };
 
+/// The agent's own, for its memory to be what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const GATEWAYS: u16 = 1_000;
 const ENDPOINTS: u8 = 10;
 /// Pods of this node: of the first endpoint of as many gateways.
