@@ -60,6 +60,8 @@ pub struct Planner {
 struct News {
     /// Gateways to resolve anew.
     gateways: HashSet<GatewayKey>,
+    /// Places of gateways that are declared otherwise, while no others are declared.
+    replaced: BTreeSet<usize>,
     /// Gateways that answer elsewhere.
     frontends: HashSet<GatewayKey>,
     /// Identities of workloads that came, went, or changed.
@@ -126,7 +128,7 @@ impl Planner {
 
     /// Whether anything has changed since the last update.
     pub fn has_news(&self) -> bool {
-        let News { gateways, frontends, workloads, .. } = &self.news;
+        let News { gateways, replaced, frontends, workloads, .. } = &self.news;
         let News { declared, claims, addresses, order, findings, kept, .. } = &self.news;
         *declared
             || *claims
@@ -134,12 +136,13 @@ impl Planner {
             || *order
             || *findings
             || *kept
-            || !(gateways.is_empty() && frontends.is_empty() && workloads.is_empty())
+            || !(gateways.is_empty() && frontends.is_empty() && workloads.is_empty() && replaced.is_empty())
     }
 
     /// Works out what the changes since the last update touch, and what time does; `now` in seconds since 1970.
     pub fn update(&mut self, now: u64) -> Update {
         self.remember(now);
+        self.replace();
         if std::mem::take(&mut self.news.claims) {
             self.settle();
         }

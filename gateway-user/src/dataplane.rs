@@ -5,6 +5,7 @@
 //! the next agent's [`Dataplane::open`] adopts it without missing a packet.
 
 mod announce;
+mod apply;
 mod attach;
 mod desired;
 mod dump;
@@ -38,17 +39,15 @@ mod uninstall;
 mod write;
 
 use std::{
-    net::SocketAddr,
+    collections::BTreeSet,
     os::fd::{AsFd, AsRawFd},
     sync::Arc,
 };
 
 use gateway_common::{abi::settings::Settings, limits::LISTENERS};
-use gateway_model::{
-    key::{EndpointKey, GatewayKey},
-    plan::l4::L4Plan,
-};
+use gateway_model::{key::GatewayKey, plan::l4::L4Plan};
 
+pub use apply::{Applied, Changes};
 pub use attach::{Attachment, Ingress};
 pub use dump::{BackendDump, Dump, FrontendDump, RingDump};
 pub use error::Error;
@@ -73,22 +72,9 @@ use reach::ReachCache;
 use scan::{Judge, Scan};
 use shadow::Shadow;
 use sockets::Sockets;
-use write::{Writer, Written};
 
-/// What [`Dataplane::apply`] did.
-#[derive(Debug, Default)]
-pub struct Applied {
-    /// Backends written.
-    pub backends: usize,
-    /// Slots written.
-    pub slots: usize,
-    /// Frontends written or removed.
-    pub frontends: usize,
-    /// Endpoints of kernel gateways that cannot be reached in the kernel, and so get no connections.
-    pub unreachable: Vec<(EndpointKey, Reach)>,
-    /// Gateways that the kernel cannot hold as planned, and why; they stay as they were, all others are applied.
-    pub rejected: Vec<(GatewayKey, Error)>,
-}
+/// Entries of flow tables that one tick looks at: some ten milliseconds of work.
+const BUDGET: usize = 131_072;
 
 /// What [`Dataplane::tick`] found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,8 +108,14 @@ pub struct Dataplane {
     sockets: Option<Sockets>,
     settings: Settings,
     marker: Arc<Marker>,
+    /// What was asked for last.
+    asked: L4Plan,
     /// The last plan that was written; `None` until the first: what is adopted stays as it is.
     plan: Option<L4Plan>,
+    /// Gateways that may not be in force as they are asked for, or as routing has it.
+    stale: BTreeSet<GatewayKey>,
+    /// Gateways that the kernel has no room for.
+    rejected: BTreeSet<GatewayKey>,
     desired: Desired,
     /// The maps hold what is desired, and nothing else.
     is_desired_in_force: bool,
@@ -131,8 +123,12 @@ pub struct Dataplane {
     scans: u64,
     scanned: u32,
     followed: u32,
+    /// Devices towards other nodes' pods that were seen to last.
+    planned_devices: Option<BTreeSet<u32>>,
     /// Interfaces, addresses or routes have changed, and not everything has followed.
     network_changed: bool,
+    /// Interfaces have, and are not listed anew.
+    are_links_new: bool,
 }
 
 impl Dataplane {
@@ -144,57 +140,30 @@ impl Dataplane {
         Loaded::load(options)?.open()
     }
 
-    /// Makes the kernel hold `plan`; works out what changed since the last call and writes only what differs. Live connections stay where they are.
-    ///
-    /// # Errors
-    /// The first write that failed. What was written before it is consistent; the next call goes on from there.
-    pub fn apply(&mut self, plan: &L4Plan) -> Result<Applied, Error> {
-        let now = self.seconds();
-        let (reach, netlink) = (&mut self.reach, &mut self.netlink);
-        let mut ask = |address: SocketAddr| reach.get(netlink, address.ip());
-        // An error on the way leaves something half done: then, and at first, all is compared.
-        let is_known = std::mem::take(&mut self.is_desired_in_force);
-        if !is_known {
-            self.desired = Desired::default();
-        }
-        let nothing = L4Plan::default();
-        let previous = self.plan.as_ref().unwrap_or(&nothing);
-        let mut touched = self.desired.update(plan, previous, &mut self.shadow, &mut ask)?;
-        if !is_known {
-            touched.add_all(&self.desired, &self.shadow);
-        }
-        self.marker.set_ids(self.desired.marks.clone());
-        self.follow_devices()?;
-        let writer = Writer {
-            maps: &self.maps,
-            pins: &self.pins,
-            shadow: &mut self.shadow,
-            sockets: self.sockets.as_mut(),
-            ring_flags: self.ring_flags,
-            now,
-            scan: self.scans,
-            written: Written::default(),
-        };
-        let written = writer.write(&self.desired, &touched)?;
-        let (rejected, unreachable) = (touched.rejected, self.desired.unreachable());
-        self.plan = Some(in_force(plan, self.plan.as_ref(), &rejected));
-        self.is_desired_in_force = true;
-        let Written { backends, slots, frontends } = written;
-        Ok(Applied { backends, slots, frontends, unreachable, rejected })
-    }
-
     /// Heartbeat and housekeeping; to be called each second. Attaches again what came back, settles slots, removes
     /// what is over from the flow tables, frees ids.
     ///
     /// # Errors
     /// The first step that failed; the next tick tries again.
     pub fn tick(&mut self) -> Result<Ticked, Error> {
+        let mut ticked = self.beat()?;
+        let mut left = BUDGET;
+        while left > 0 && self.is_at_work() {
+            left = left.saturating_sub(self.work(&mut ticked)?);
+        }
+        Ok(ticked)
+    }
+
+    /// What of a tick cannot wait. The rest is for [`Self::work`], as long as [`Self::is_at_work`].
+    ///
+    /// # Errors
+    /// The first step that failed; the next tick tries again.
+    pub fn beat(&mut self) -> Result<Ticked, Error> {
         let now = self.seconds();
         self.settings.now = now;
         self.write_settings()?;
         let network_changed = self.follow_network(now)?;
         self.tell_link();
-        let mut ticked = Ticked { network_changed, ..Ticked::default() };
         if let Some(sockets) = &mut self.sockets {
             sockets.cuts.make();
         }
@@ -204,18 +173,36 @@ impl Dataplane {
             self.scans += 1;
             self.scan = Some(Scan::begin(self.scans, now));
         }
-        if let Some(mut scan) = self.scan.take() {
-            if scan.step(
-                &self.maps,
-                &Judge::new(&self.shadow, &self.options.idle, now, self.settings.hash_seed),
-            )? {
-                self.scanned = now;
-                self.finish_scan(&scan, now, &mut ticked)?;
-            } else {
-                self.scan = Some(scan);
-            }
+        Ok(Ticked { network_changed, ..Ticked::default() })
+    }
+
+    /// Whether there is housekeeping left to do.
+    pub fn is_at_work(&self) -> bool {
+        self.scan.is_some() || self.reach.has_doubts()
+    }
+
+    /// Does a piece of what is left, about a millisecond of it, and adds to `ticked` what came of it; how much it was,
+    /// in entries of flow tables.
+    ///
+    /// # Errors
+    /// The step that failed; it is tried again.
+    pub fn work(&mut self, ticked: &mut Ticked) -> Result<usize, Error> {
+        if self.reach.has_doubts() {
+            self.look_at_routes()?;
+            return Ok(scan::BATCH as usize);
         }
-        Ok(ticked)
+        let Some(mut scan) = self.scan.take() else { return Ok(0) };
+        let now = self.settings.now;
+        let judge = Judge::new(&self.shadow, &self.options.idle, now, self.settings.hash_seed);
+        let (seen, is_done) = scan.step(&self.maps, &judge)?;
+        if is_done {
+            self.scanned = now;
+            self.finish_scan(&scan, now, ticked)?;
+        } else {
+            self.scan = Some(scan);
+        }
+        // Going on in an empty table costs a walk over its buckets, too.
+        Ok(seen.max(scan::BATCH as usize))
     }
 
     /// All counters, of what the plan in force names.
@@ -292,17 +279,6 @@ impl Dataplane {
     fn write_settings(&self) -> Result<(), Error> {
         self.maps.settings.set(&0, &self.settings).map_err(Error::map("SETTINGS", "write"))
     }
-}
-
-/// The plan with rejected gateways as they were before.
-fn in_force(plan: &L4Plan, previous: Option<&L4Plan>, rejected: &[(GatewayKey, Error)]) -> L4Plan {
-    let mut plan = plan.clone();
-    for (key, _) in rejected {
-        let old = previous.and_then(|previous| previous.gateways.get(key)).cloned();
-        plan.gateways.remove(key);
-        plan.gateways.extend(old.map(|old| (key.clone(), old)));
-    }
-    plan
 }
 
 /// Seconds of `CLOCK_MONOTONIC`.

@@ -45,6 +45,25 @@ pub enum Change {
     SetLocalRings(GatewayKey, Option<LocalRings>),
 }
 
+impl Change {
+    /// The gateway that changes.
+    pub fn gateway(&self) -> &GatewayKey {
+        match self {
+            Self::AddGateway(gateway, _)
+            | Self::RemoveGateway(gateway)
+            | Self::AddFrontend(gateway, ..)
+            | Self::RemoveFrontend(gateway, _)
+            | Self::SetTarget(gateway, _)
+            | Self::AddRoute(gateway, _)
+            | Self::RemoveRoute(gateway, _)
+            | Self::AddEndpoint(gateway, ..)
+            | Self::RemoveEndpoint(gateway, ..)
+            | Self::SetRing { gateway, .. }
+            | Self::SetLocalRings(gateway, _) => gateway,
+        }
+    }
+}
+
 /// A gateway before and after.
 type Pair<'a> = (&'a GatewayKey, Option<&'a Arc<L4Gateway>>, Option<&'a Arc<L4Gateway>>);
 

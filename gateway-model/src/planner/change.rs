@@ -1,7 +1,7 @@
 //! What may change.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
 
@@ -40,6 +40,30 @@ impl Planner {
         }
         self.asked = gateways;
         self.news.declared = true;
+    }
+
+    /// The same where only `fresh` ones are declared otherwise than before: `order` names all. Costs less where the
+    /// others are many.
+    pub fn arrange_gateways(&mut self, order: &[GatewayKey], fresh: Vec<Gateway>) {
+        let asked = std::mem::take(&mut self.asked).into_iter().rev();
+        let mut known: HashMap<GatewayKey, Gateway> =
+            asked.chain(fresh).map(|gateway| (gateway.key.clone(), gateway)).collect();
+        self.asked = order.iter().filter_map(|key| known.remove(key)).collect();
+        self.news.declared = true;
+    }
+
+    /// Declares a gateway otherwise, in its place; false, and nothing done, where none of its name is declared. Costs
+    /// what this gateway costs while its ports, hosts and chains are as they were.
+    pub fn replace_gateway(&mut self, gateway: Gateway) -> bool {
+        let is_own = |index: &usize| self.asked.get(*index).is_some_and(|known| known.key == gateway.key);
+        let known = self.declared.get(&gateway.key).filter(is_own);
+        let find = || self.asked.iter().position(|known| known.key == gateway.key);
+        let Some(index) = known.or_else(find) else { return false };
+        if self.asked[index] != gateway {
+            self.asked[index] = gateway;
+            self.news.replaced.insert(index);
+        }
+        true
     }
 
     /// Says since when a gateway exists, seconds since 1970, where nothing is remembered of it yet; to be said before it

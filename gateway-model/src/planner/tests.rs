@@ -23,8 +23,8 @@ use crate::{
 /// Something that happens between two updates.
 #[derive(Clone, Debug)]
 enum Edit {
-    /// Declares a gateway, at its place or at the end.
-    Declare(u8, String),
+    /// Declares a gateway, at its place (alone, or with all others) or at the end.
+    Declare(u8, String, bool),
     Withdraw(u8),
     /// Two gateways change places.
     Swap(usize, usize),
@@ -114,7 +114,8 @@ fn workload() -> impl Strategy<Value = Workload> {
 
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
-        4 => (0_u8..6, artifact()).prop_map(|(name, text)| Edit::Declare(name, text)),
+        4 => (0_u8..6, artifact(), any::<bool>())
+            .prop_map(|(name, text, alone)| Edit::Declare(name, text, alone)),
         1 => (0_u8..6).prop_map(Edit::Withdraw),
         1 => (any::<usize>(), any::<usize>()).prop_map(|(a, b)| Edit::Swap(a, b)),
         8 => workload().prop_map(|workload| Edit::Upsert(Box::new(workload))),
@@ -164,8 +165,9 @@ impl Twin {
     }
 
     fn edit(&mut self, edit: Edit) {
+        let (before, arranges) = (self.gateways.clone(), self.now.is_multiple_of(2));
         match edit {
-            Edit::Declare(name, text) => self.declare(name, &text),
+            Edit::Declare(name, text, alone) => self.declare(name, &text, alone),
             Edit::Withdraw(name) => self.gateways.retain(|gateway| gateway.key.name != format!("g{name}")),
             Edit::Swap(a, b) if !self.gateways.is_empty() => {
                 let count = self.gateways.len();
@@ -229,6 +231,11 @@ impl Twin {
             Edit::Frontends(name, frontends) => self.give_frontends(name, frontends),
             Edit::Swap(..) | Edit::Remove(_) | Edit::Replace(_) => {}
         }
+        if arranges {
+            let order: Vec<GatewayKey> = self.gateways.iter().map(|gateway| gateway.key.clone()).collect();
+            let fresh = self.gateways.iter().filter(|gateway| !before.contains(gateway)).cloned().collect();
+            self.planner.arrange_gateways(&order, fresh);
+        }
         self.planner.set_gateways(self.gateways.clone());
     }
 
@@ -261,11 +268,14 @@ impl Twin {
     }
 
     /// What does not read as a gateway is not declared.
-    fn declare(&mut self, name: u8, text: &str) {
+    fn declare(&mut self, name: u8, text: &str, alone: bool) {
         let parsed = gateway::parse(&format!("g{name}.yaml"), &format!("name: g{name}\n{text}"), "default");
         for gateway in parsed.gateways {
             match self.gateways.iter_mut().find(|other| other.key == gateway.key) {
-                Some(place) => *place = gateway,
+                Some(place) => {
+                    *place = gateway.clone();
+                    assert!(!alone || self.planner.replace_gateway(gateway), "it is declared");
+                }
                 None => self.gateways.push(gateway),
             }
         }
@@ -410,6 +420,23 @@ fn a_changed_workload_leaves_the_gateways_that_it_does_not_concern_alone() {
     planner.upsert_workload(pod("3", "a", 3));
     planner.set_gateways(planner.gateways.clone());
     assert_eq!(planner.update(1_002), Update::default(), "the same again is no change");
+}
+
+#[test]
+fn a_gateway_that_is_declared_otherwise_is_resolved_alone() {
+    let mut planner = two_apps();
+    let before = planner.plan().clone();
+    let other =
+        declared("name: a\nport: 7001/tcp\nselector: label(app)(b) && label(version)((.*))\n").remove(0);
+    assert!(planner.replace_gateway(other.clone()));
+    planner.update(1_001);
+    assert_eq!(part(&planner.plan().l4, "a").ring4.members, part(&planner.plan().l4, "b").ring4.members);
+    assert!(Arc::ptr_eq(part(&before.l4, "b"), part(&planner.plan().l4, "b")));
+    planner.upsert_workload(pod("1", "a", 3));
+    assert_eq!(planner.update(1_002), Update::default(), "nobody looks for that one any more");
+    planner.upsert_workload(pod("3", "b", 3));
+    assert_eq!(planner.update(1_003).changes.len(), 4, "both look for this one");
+    assert!(!planner.replace_gateway(Gateway { key: GatewayKey::new("default", "c"), ..other }));
 }
 
 #[test]

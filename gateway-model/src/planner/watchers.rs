@@ -39,15 +39,27 @@ impl Watchers {
     pub(super) fn new(gateways: &[Gateway]) -> Self {
         let mut watchers = Self::default();
         for (index, gateway) in gateways.iter().enumerate() {
-            let namespace = watchers.namespaces.entry(gateway.key.namespace.clone()).or_default();
-            let own = gateway.selector.as_ref().map(|selector| (None, selector));
-            let routes = gateway.routes.iter().enumerate();
-            let routes = routes.filter_map(|(at, route)| Some((Some(at), route.selector.as_ref()?)));
-            for (route, selector) in own.into_iter().chain(routes) {
-                namespace.add(Watcher { gateway: index, route }, selector);
-            }
+            watchers.add(index, gateway);
         }
         watchers
+    }
+
+    /// The gateway at this place, of the same name, is another one now.
+    pub(super) fn replace(&mut self, index: usize, old: &Gateway, new: &Gateway) {
+        if let Some(namespace) = self.namespaces.get_mut(&old.key.namespace) {
+            old.selectors().for_each(|selector| namespace.remove(index, selector));
+        }
+        self.add(index, new);
+    }
+
+    fn add(&mut self, index: usize, gateway: &Gateway) {
+        let namespace = self.namespaces.entry(gateway.key.namespace.clone()).or_default();
+        let own = gateway.selector.as_ref().map(|selector| (None, selector));
+        let routes = gateway.routes.iter().enumerate();
+        let routes = routes.filter_map(|(at, route)| Some((Some(at), route.selector.as_ref()?)));
+        for (route, selector) in own.into_iter().chain(routes) {
+            namespace.add(Watcher { gateway: index, route }, selector);
+        }
     }
 
     /// Calls `touch` with each gateway whose selectors find a workload, or complain of it; not with those that
@@ -88,6 +100,23 @@ impl Namespace {
                 values.entry(value.to_owned()).or_default().push(watcher);
             }
             None => self.unlabelled.push(watcher),
+        }
+    }
+
+    /// Takes out all watchers of a gateway that are where one with this selector may be.
+    fn remove(&mut self, gateway: usize, selector: &Selector) {
+        let is_other = |watcher: &Watcher| watcher.gateway != gateway;
+        let labels = selector.required_labels();
+        if labels.is_empty() {
+            self.unlabelled.retain(is_other);
+        }
+        for (label, value) in labels {
+            let Some(values) = self.by_label.get_mut(label) else { continue };
+            let Some(watchers) = values.get_mut(value) else { continue };
+            watchers.retain(is_other);
+            if watchers.is_empty() {
+                values.remove(value);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ mod status;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
-use gateway_model::{discovery::Kept, finding::Finding};
+use gateway_model::{discovery::Kept, finding::Finding, plan::l4::L4Plan};
 
 use self::{announce::Announcing, follow::Convergence};
 use super::{
@@ -64,8 +64,10 @@ pub(super) struct Control {
     log: FindingLog,
     started: Instant,
     is_broken: bool,
-    /// Addresses that have a local route because of us; `None`: to be looked at again.
-    local_routes: Option<BTreeSet<IpAddr>>,
+    /// Addresses of Services that have a local route because of us; `None`: to be looked at again.
+    local_routes: Option<Arc<BTreeSet<IpAddr>>>,
+    /// The node's pods that the data plane knows.
+    told_pods: Option<Arc<BTreeSet<IpAddr>>>,
     /// How long changes of the cluster took to be in force.
     convergence: Convergence,
     /// Tells the cluster what this node has in force.
@@ -111,6 +113,7 @@ impl Control {
             started: Instant::now(),
             is_broken: false,
             local_routes: None,
+            told_pods: None,
             convergence: Convergence::default(),
             acknowledger: voices.acknowledger,
             said: Acknowledgement::default(),
@@ -153,7 +156,7 @@ impl Control {
             return self.try_to_recover().await;
         }
         let devices = node::follow_addresses(&self.config.interfaces, &self.node.devices);
-        let node_changed = devices != self.node.devices || node::listening() != self.node.listening;
+        let node_changed = devices != self.node.devices || self.listening() != self.node.listening;
         if node_changed || self.trouble.is_some() || self.desired.is_due() {
             self.refresh().await;
         }
@@ -161,11 +164,11 @@ impl Control {
 
     /// What the world says is followed even where it cannot be stored: traffic first.
     async fn try_refresh(&mut self) -> anyhow::Result<()> {
-        self.local_routes = None;
+        (self.local_routes, self.told_pods) = (None, None);
         self.look_at_node().await?;
         self.desired.work_out(&self.node);
         let stored = self.store();
-        self.put_in_force().await?;
+        self.put_in_force(self.whole_plan()).await?;
         stored
     }
 
@@ -173,13 +176,21 @@ impl Control {
     async fn try_change(&mut self) -> anyhow::Result<()> {
         self.desired.work_out(&self.node);
         self.store()?;
-        self.put_in_force().await
+        self.put_in_force(self.changed_plan()).await
     }
 
     async fn look_at_node(&mut self) -> anyhow::Result<()> {
         self.node.devices = node::follow_addresses(&self.config.interfaces, &self.node.devices);
-        self.node.listening = node::listening();
+        self.node.listening = self.listening();
         self.look_for_endpoints().await
+    }
+
+    /// In a cluster the ports of gateways are their Services'.
+    fn listening(&self) -> BTreeSet<node::Listening> {
+        match self.desired.declared {
+            Declared::Files(_) => node::listening(),
+            Declared::Cluster(_) => BTreeSet::new(),
+        }
     }
 
     async fn look_for_endpoints(&mut self) -> anyhow::Result<()> {
@@ -200,27 +211,46 @@ impl Control {
         Ok(())
     }
 
+    fn whole_plan(&self) -> Planned {
+        Planned::Whole(self.desired.plan().l4.clone())
+    }
+
+    /// What differs from what the data plane was asked for last; while that is in doubt, everything.
+    fn changed_plan(&self) -> Planned {
+        if self.trouble.is_some() || self.in_force == 0 {
+            return self.whole_plan();
+        }
+        let gateways = &self.desired.plan().l4.gateways;
+        let fresh = self.desired.fresh.iter();
+        Planned::Changes(fresh.map(|key| (key.clone(), gateways.get(key).cloned())).collect())
+    }
+
     /// The kernel first: a connection that the proxy makes is counted for ids that the kernel knows by then.
-    async fn put_in_force(&mut self) -> anyhow::Result<()> {
+    async fn put_in_force(&mut self, planned: Planned) -> anyhow::Result<()> {
         let generation = self.desired.generation;
-        let plan = self.desired.plan().l4.clone();
-        let addresses = self.addresses_to_route();
-        let routes = (self.local_routes.as_ref() != Some(&addresses)).then(|| addresses.clone());
-        let pods = match &self.desired.declared {
-            Declared::Cluster(cluster) => Some(cluster.node_pods.clone()),
-            Declared::Files(_) => None,
+        let (addresses, pods) = match &self.desired.declared {
+            Declared::Cluster(cluster) => {
+                (cluster.virtual_addresses.clone(), Some(cluster.node_pods.clone()))
+            }
+            Declared::Files(_) => (Arc::default(), None),
         };
         let announced = self.announcing.as_ref().and_then(Announcing::due).cloned();
         let to_announce = announced.clone();
+        let are_known = self.local_routes.as_ref() == Some(&addresses);
+        let routes = (!are_known).then(|| self.config.addresses.union(&addresses).copied().collect());
+        let news = pods.clone().filter(|pods| self.told_pods.as_ref() != Some(pods));
         let applied = self
             .call(move |dataplane| {
                 if let Some(addresses) = routes {
                     dataplane.ensure_local_routes(&addresses)?;
                 }
-                if let Some(pods) = pods {
+                if let Some(pods) = news {
                     dataplane.set_node_pods(&pods)?;
                 }
-                let applied = dataplane.apply(&plan)?;
+                let applied = match planned {
+                    Planned::Whole(plan) => dataplane.apply(&plan)?,
+                    Planned::Changes(changes) => dataplane.change(changes)?,
+                };
                 // Who answers for an address serves it by then.
                 if let Some(announced) = to_announce {
                     dataplane.set_announced(&announced)?;
@@ -228,6 +258,8 @@ impl Control {
                 Ok::<_, dataplane::Error>(applied)
             })
             .await??;
+        self.desired.fresh.clear();
+        self.told_pods = pods;
         self.local_routes = Some(addresses);
         self.note_announced(announced);
         self.proxy.set_table(Arc::clone(&self.desired.plan().l7));
@@ -302,6 +334,14 @@ impl Control {
     }
 }
 
+/// What the data plane is to do.
+enum Planned {
+    /// All of this.
+    Whole(L4Plan),
+    /// What it was asked for last, but for these.
+    Changes(dataplane::Changes),
+}
+
 fn through_uplink(
     dataplane: &mut Dataplane,
     endpoints: &BTreeSet<IpAddr>,
@@ -334,3 +374,6 @@ fn unreachable((endpoint, reach): &(gateway_model::key::EndpointKey, Reach)) -> 
         Finding::warning("unreachable-endpoint", message, advice).of(&endpoint.gateway)
     })
 }
+
+#[cfg(test)]
+mod speed;

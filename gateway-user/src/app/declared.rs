@@ -25,6 +25,17 @@ pub(super) enum Declared {
     Cluster(Cluster),
 }
 
+/// Gateways that are declared otherwise than before.
+#[derive(Debug)]
+pub(super) enum FreshGateways {
+    /// All, in the order that counts.
+    All(Vec<Gateway>),
+    /// These; all have these names and this order.
+    Arranged(Vec<GatewayKey>, Vec<Gateway>),
+    /// These, each in its place.
+    Some(Vec<Gateway>),
+}
+
 impl Declared {
     /// How the model is to work with it. In a cluster the leader decides how long routes live.
     pub(super) fn settings(&self) -> Settings {
@@ -50,10 +61,12 @@ impl Declared {
         }
     }
 
-    /// All gateways, where they are others than were taken last.
-    pub(super) fn take_gateways(&mut self) -> Option<Vec<Gateway>> {
+    /// Gateways that are declared otherwise than was taken last.
+    pub(super) fn take_gateways(&mut self) -> FreshGateways {
         match self {
-            Self::Files(sources) => sources.take_gateways(),
+            Self::Files(sources) => {
+                sources.take_gateways().map_or_else(|| FreshGateways::Some(Vec::new()), FreshGateways::All)
+            }
             Self::Cluster(cluster) => cluster.take_gateways(),
         }
     }
@@ -76,14 +89,13 @@ impl Declared {
 
     /// Addresses of endpoints of which only the kernel's routing knows whether they are on this node.
     pub(super) fn addresses_to_find(&self) -> BTreeSet<IpAddr> {
-        let external = |route: &Route| route.external()?.0.parse().ok();
-        let external = self.gateways().flat_map(|gateway| &gateway.routes).filter_map(external);
         match self {
             Self::Files(sources) => {
                 let workloads = sources.workloads().flat_map(|workload| workload.addresses.iter().copied());
-                workloads.chain(external).collect()
+                let routes = sources.gateways().flat_map(|gateway| &gateway.routes);
+                workloads.chain(routes.filter_map(external_address)).collect()
             }
-            Self::Cluster(_) => external.collect(),
+            Self::Cluster(cluster) => cluster.external().collect(),
         }
     }
 
@@ -94,4 +106,9 @@ impl Declared {
             Self::Cluster(cluster) => cluster.findings(),
         }
     }
+}
+
+/// The address that a route leads to by itself, where it has no name.
+pub(super) fn external_address(route: &Route) -> Option<IpAddr> {
+    route.external()?.0.parse().ok()
 }

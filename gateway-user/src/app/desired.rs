@@ -17,7 +17,7 @@ use gateway_model::{
 };
 
 use super::{
-    declared::Declared,
+    declared::{Declared, FreshGateways},
     node::{DeviceAddresses, Listening},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct Desired {
     pub(super) declared: Declared,
     /// What that means, and what is changed at run time.
     pub(super) planner: Planner,
+    /// Gateways whose part for the kernel is not as it was put in force last.
+    pub(super) fresh: BTreeSet<GatewayKey>,
     /// Counts changes of the plan.
     pub(super) generation: u64,
     /// Whether something else may be remembered than was stored last.
@@ -53,7 +55,8 @@ impl Desired {
     pub(super) fn new(declared: Declared, kept: Kept, addresses: BTreeSet<IpAddr>) -> Self {
         let planner = Planner::new(declared.settings(), kept);
         let (is_kept_new, are_findings_new) = (false, false);
-        Self { declared, planner, generation: 0, is_kept_new, are_findings_new, addresses }
+        let fresh = BTreeSet::new();
+        Self { declared, planner, fresh, generation: 0, is_kept_new, are_findings_new, addresses }
     }
 
     /// What everything means.
@@ -78,10 +81,7 @@ impl Desired {
 
     /// Works out what has changed. Level-triggered: what happened in the meantime does not matter.
     pub(super) fn work_out(&mut self, node: &Node) {
-        if let Some(gateways) = self.declared.take_gateways() {
-            self.are_findings_new = true;
-            self.planner.set_gateways(gateways);
-        }
+        self.take_gateways();
         for (identity, workload) in self.declared.take_workloads() {
             match workload {
                 Some(workload) => self.planner.upsert_workload(workload),
@@ -100,10 +100,31 @@ impl Desired {
                 Declared::Cluster(_) => tracing::debug!(gateway = %note.gateway, "{}", note.message),
             }
         }
+        self.fresh.extend(update.changes.iter().map(|change| change.gateway().clone()));
         let is_plan_new = self.generation == 0 || update.is_table_new || !update.changes.is_empty();
         self.generation += u64::from(is_plan_new);
         self.is_kept_new |= update.is_kept_new;
         self.are_findings_new |= update.are_findings_new;
+    }
+
+    fn take_gateways(&mut self) {
+        match self.declared.take_gateways() {
+            FreshGateways::All(gateways) => {
+                self.are_findings_new = true;
+                self.planner.set_gateways(gateways);
+            }
+            FreshGateways::Arranged(order, gateways) => {
+                self.are_findings_new = true;
+                self.planner.arrange_gateways(&order, gateways);
+            }
+            FreshGateways::Some(gateways) => {
+                self.are_findings_new |= !gateways.is_empty();
+                for gateway in gateways {
+                    let is_known = self.planner.replace_gateway(gateway);
+                    debug_assert!(is_known, "what has a place was declared before");
+                }
+            }
+        }
     }
 
     /// What the node says to gateways: of ports only those that others have on an address of theirs.

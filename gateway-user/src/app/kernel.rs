@@ -88,21 +88,31 @@ impl Drop for Kernel {
 
 fn work(mut dataplane: Dataplane, queue: &mpsc::Receiver<Job>, published: &watch::Sender<Ticks>) {
     let mut due = Instant::now();
+    let mut is_stuck = false;
     loop {
-        match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
+        // What is left to do keeps nobody waiting: it is done piece by piece, while nobody asks for anything.
+        let goes_on = dataplane.is_at_work() && !is_stuck && Instant::now() < due;
+        let wait = if goes_on { Duration::ZERO } else { due.saturating_duration_since(Instant::now()) };
+        match queue.recv_timeout(wait) {
             Ok(job) => job(&mut dataplane),
+            Err(mpsc::RecvTimeoutError::Timeout) if goes_on => {
+                if let Err(error) = dataplane.work(&mut dataplane::Ticked::default()) {
+                    published.send_modify(|ticks| ticks.error = Some(Arc::new(error)));
+                    is_stuck = true;
+                }
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
         if Instant::now() >= due {
             due = Instant::now() + TICK;
-            let ticked = dataplane.tick();
-            published.send_modify(|ticks| match ticked {
-                Ok(ticked) => {
-                    ticks.network_changes += u64::from(ticked.network_changed);
-                    ticks.error = None;
-                }
-                Err(error) => ticks.error = Some(Arc::new(error)),
+            is_stuck = false;
+            // Where somebody always asks, what is left gets on all the same.
+            let (ticked, worked) = (dataplane.beat(), dataplane.work(&mut dataplane::Ticked::default()));
+            published.send_modify(|ticks| {
+                ticks.network_changes +=
+                    u64::from(ticked.as_ref().is_ok_and(|ticked| ticked.network_changed));
+                ticks.error = ticked.err().or(worked.err()).map(Arc::new);
             });
         }
     }

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
@@ -23,7 +23,7 @@ use super::{
     mark::{MarkTable, RouteMarks},
     names,
     reach::{Reach, Way},
-    shadow::{Family, RingKey, Scope, Shadow, SourceOf, address_bytes},
+    shadow::{Family, RingKey, Scope, Shadow, SourceOf, address_bytes, backend_address},
     sockets::picks::Shares,
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Desired {
     pub(super) frontends: BTreeMap<l4::Frontend, DesiredFrontend>,
     pub(super) sources: BTreeSet<SourceOf>,
     pub(super) marks: MarkTable,
+    /// How many backends on other nodes are reached through a device.
+    pub(super) devices: BTreeMap<u32, usize>,
     parts: BTreeMap<GatewayKey, Part>,
 }
 
@@ -137,39 +139,45 @@ impl DesiredRing {
 }
 
 impl Desired {
-    /// Brings it from `previous`, which it was worked out from, to `plan`: gives out ids and says what is to be.
-    /// `reach` answers where an endpoint is. A gateway that the maps have no room for, or whose ring is of an
-    /// impossible size, is rejected and stays as it was.
+    /// Makes these gateways as they are in `plan`, or takes them out where they are not in it: gives out ids and says
+    /// what is to be. `reach` answers where an endpoint is. A gateway that the maps have no room for, or whose ring is
+    /// of an impossible size, is rejected and is as in `previous`.
     ///
     /// # Errors
     /// Routing that does not answer. It is then neither the one nor the other, and to be worked out from nothing.
     pub(super) fn update(
         &mut self,
+        keys: &BTreeSet<GatewayKey>,
         plan: &L4Plan,
         previous: &L4Plan,
         shadow: &mut Shadow,
         reach: &mut dyn FnMut(SocketAddr) -> Result<Way, Error>,
     ) -> Result<Touched, Error> {
         let mut touched = Touched::default();
-        let gone = self.parts.keys().filter(|key| !plan.gateways.contains_key(key));
-        for key in gone.cloned().collect::<Vec<_>>() {
-            self.remove(&key, &mut touched);
+        for key in keys.iter().filter(|key| !plan.gateways.contains_key(*key)) {
+            self.remove(key, &mut touched);
         }
-        for (key, gateway) in &plan.gateways {
-            let old = previous.gateways.get(key);
-            if self.parts.contains_key(key) && old.is_some_and(|old| Arc::ptr_eq(old, gateway)) {
-                continue;
-            }
+        for (key, gateway) in keys.iter().filter_map(|key| plan.gateways.get_key_value(key)) {
             self.remove(key, &mut touched);
             match self.add(key, gateway, shadow, reach, &mut touched) {
                 Err(error @ (Error::Full { .. } | Error::RingSize { .. })) => {
                     touched.rejected.push((key.clone(), error));
+                    let old = previous.gateways.get(key);
                     old.map_or(Ok(()), |old| self.add(key, old, shadow, reach, &mut touched))?;
                 }
                 added => added?,
             }
         }
         Ok(touched)
+    }
+
+    /// Gateways that have an endpoint with one of these addresses.
+    pub(super) fn gateways_at(&self, addresses: &BTreeSet<IpAddr>) -> impl Iterator<Item = &GatewayKey> {
+        let is_there = |part: &Part| {
+            let mut known = part.backends.values().filter_map(backend_address);
+            known.any(|address| addresses.contains(&address.ip()))
+        };
+        self.parts.iter().filter(move |(_, part)| is_there(part)).map(|(key, _)| key)
     }
 
     /// Endpoints of gateways whose ring is in the kernel that cannot be reached there.
@@ -184,8 +192,9 @@ impl Desired {
         for index in part.names.keys() {
             self.names.remove(index);
         }
-        for id in part.backends.keys() {
+        for (id, backend) in &part.backends {
             self.backends.remove(id);
+            self.count_device(backend, false);
         }
         for ring in part.rings.keys() {
             self.rings.remove(ring);
@@ -224,12 +233,29 @@ impl Desired {
         touched.add(&part);
         self.names.extend(&part.names);
         self.backends.extend(&part.backends);
+        part.backends.values().for_each(|backend| self.count_device(backend, true));
         self.rings.extend(part.rings.iter().map(|(owner, ring)| (*owner, ring.clone())));
         self.frontends.extend(&part.frontends);
         self.sources.extend(&part.sources);
-        self.marks.insert(key.clone(), Arc::new(std::mem::take(&mut part.marks)));
+        self.marks.insert(Arc::new(key.clone()), Arc::new(std::mem::take(&mut part.marks)));
         self.parts.insert(key.clone(), part);
         Ok(())
+    }
+
+    /// Notes that one more or one less is reached through a device.
+    fn count_device(&mut self, backend: &Backend, is_more: bool) {
+        if backend.mode != mode::NAT {
+            return;
+        }
+        let count = self.devices.entry(backend.device).or_default();
+        if is_more {
+            *count += 1;
+        } else {
+            *count -= 1;
+            if *count == 0 {
+                self.devices.remove(&backend.device);
+            }
+        }
     }
 
     fn check_room(&self, part: &Part, shadow: &Shadow) -> Result<(), Error> {
@@ -295,11 +321,11 @@ impl Part {
         shadow: &mut Shadow,
     ) -> Result<(), Error> {
         let (_, family, scope) = owner;
-        let uses = |(frontend, access): &(&l4::Frontend, &l4::Access)| {
+        let is_ours = |(frontend, access): &(&l4::Frontend, &l4::Access)| {
             let is_local = access.local_only && gateway.local.is_some();
             Family::of(frontend.address.ip()) == family && is_local == (scope == Scope::Local)
         };
-        let of_ring: Vec<_> = gateway.frontends.iter().filter(uses).collect();
+        let of_ring: Vec<_> = gateway.frontends.iter().filter(is_ours).collect();
         if of_ring.is_empty() && !shadow.rings.contains_key(&owner) {
             return Ok(());
         }
@@ -389,8 +415,6 @@ fn desired_ring(
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use gateway_common::abi::backend::FIRST_REAL;
     use gateway_model::{key::Protocol, plan::l4::L4Route};
 
@@ -437,8 +461,11 @@ mod tests {
             Ok(Way { reach, device: 2, source: Some(source) })
         };
         let (mut desired, nothing) = (Desired::default(), L4Plan::default());
-        desired.update(previous.unwrap_or(&nothing), &nothing, shadow, &mut { reach }).unwrap();
-        let touched = desired.update(plan, previous.unwrap_or(&nothing), shadow, &mut { reach }).unwrap();
+        let previous = previous.unwrap_or(&nothing);
+        let keys = previous.gateways.keys().cloned().collect();
+        desired.update(&keys, previous, &nothing, shadow, &mut { reach }).unwrap();
+        let keys = keys.into_iter().chain(plan.gateways.keys().cloned()).collect();
+        let touched = desired.update(&keys, plan, previous, shadow, &mut { reach }).unwrap();
         (desired, touched)
     }
 
@@ -505,6 +532,28 @@ mod tests {
         assert_eq!(rings, [(Scope::Local, DROP)]);
         let flags: Vec<_> = desired.frontends.values().map(|frontend| frontend.flags).collect();
         assert_eq!(flags, [flags::LOCAL_ONLY]);
+    }
+
+    #[test]
+    fn gateways_are_found_by_the_addresses_of_their_endpoints() {
+        let mut shadow = Shadow::empty(ROOM);
+        let both = plan(&[
+            ("a", gateway(80, &["10.0.0.1:80", "203.0.113.1:80"])),
+            ("b", gateway(81, &["203.0.113.1:81"])),
+        ]);
+        let one = plan(&[("a", gateway(80, &["10.0.0.1:80"]))]);
+        let find = |desired: &Desired, address: &str| -> Vec<String> {
+            let addresses = BTreeSet::from([address.parse().unwrap()]);
+            desired.gateways_at(&addresses).map(|key| key.name.clone()).collect()
+        };
+        let (desired, _) = resolve(&both, None, &mut shadow);
+        assert_eq!(
+            (find(&desired, "10.0.0.1"), find(&desired, "203.0.113.1").len()),
+            (vec!["a".to_owned()], 2)
+        );
+        assert_eq!(desired.devices, [(2, 2)].into(), "both elsewhere, through the same device");
+        let (desired, _) = resolve(&one, Some(&both), &mut shadow);
+        assert!(find(&desired, "203.0.113.1").is_empty() && desired.devices.is_empty());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::{
 use crate::proxy::mark::Mark;
 
 /// Ids by gateway and route.
-pub(super) type MarkTable = HashMap<GatewayKey, Arc<HashMap<RouteName, RouteMarks>>>;
+pub(super) type MarkTable = HashMap<Arc<GatewayKey>, Arc<HashMap<RouteName, RouteMarks>>>;
 
 /// A route's index and its endpoints' backend ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -26,8 +26,9 @@ const PROTOCOL: u8 = 87;
 const TABLE_LOCAL: u8 = 255;
 /// Index of `lo` in every network namespace.
 pub(super) const LOOPBACK: u32 = 1;
-/// Multicast groups that tell of changes: link, IPv4 address and route, IPv6 address and route.
-const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+mod watch;
+
+pub(super) use watch::{Changes, Watch};
 
 /// A connection to the kernel's routing, in the network namespace of the thread that opened it.
 #[derive(Debug)]
@@ -148,14 +149,14 @@ impl Netlink {
         Ok(self.own_routes()?.iter().filter_map(destination).collect())
     }
 
-    /// Removes our local route for `address`; whether there was one.
-    pub(super) fn remove_local_route(&mut self, address: IpAddr) -> io::Result<bool> {
-        let routes = self.own_routes()?;
-        let Some(route) = routes.into_iter().find(|route| destination(route) == Some(address)) else {
-            return Ok(false);
-        };
-        self.request(RouteNetlinkMessage::DelRoute(route), NLM_F_REQUEST | NLM_F_ACK)?;
-        Ok(true)
+    /// Removes our local routes for these addresses.
+    pub(super) fn remove_local_routes(&mut self, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
+        for route in self.own_routes()? {
+            if destination(&route).is_some_and(|address| addresses.contains(&address)) {
+                self.request(RouteNetlinkMessage::DelRoute(route), NLM_F_REQUEST | NLM_F_ACK)?;
+            }
+        }
+        Ok(())
     }
 
     fn own_routes(&mut self) -> io::Result<Vec<RouteMessage>> {
@@ -219,38 +220,6 @@ impl Netlink {
             }
         }
         Ok(false)
-    }
-}
-
-/// Tells whether interfaces, addresses or routes have changed since it was last asked.
-#[derive(Debug)]
-pub(super) struct Watch {
-    socket: Socket,
-}
-
-impl Watch {
-    /// Subscribes, in the network namespace of this thread.
-    pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        for group in GROUPS {
-            socket.add_membership(group)?;
-        }
-        socket.set_non_blocking(true)?;
-        Ok(Self { socket })
-    }
-
-    /// Whether anything has changed; messages that were lost count as a change.
-    pub(super) fn take_changes(&self) -> io::Result<bool> {
-        let mut changed = false;
-        loop {
-            match self.socket.recv_from_full() {
-                Ok(_) => changed = true,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => changed = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
-                Err(error) => return Err(error),
-            }
-        }
     }
 }
 

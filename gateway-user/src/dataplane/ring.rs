@@ -1,5 +1,7 @@
 //! Rings in the kernel: created, pinned, mapped into memory, found again.
 
+mod changed;
+
 use std::{
     fs, io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -8,6 +10,7 @@ use std::{
 
 use gateway_common::abi::{backend::NONE, slot::Slot};
 
+use self::changed::ChangedAt;
 use super::{
     error::Error,
     load::Pins,
@@ -26,39 +29,15 @@ pub(super) struct Ring {
     changed_at: ChangedAt,
     /// How many slots ask.
     asking: usize,
+    /// How many slots send anything to the agent.
+    to_agent: usize,
+    /// No slot that asks changed before this second.
+    asking_since: u32,
+    /// An earlier agent wrote it: it may name what nobody knows.
+    is_adopted: bool,
     /// The fewest slots it ever had: entries of flow tables may name slots of that time.
     pub(super) least_slots: usize,
     map: OwnedFd,
-}
-
-/// When slots last changed, in seconds of the data plane's clock. Most rings rest: they need no number for each slot.
-#[derive(Debug)]
-enum ChangedAt {
-    /// All at once.
-    All(u32),
-    /// Each for itself.
-    Each(Box<[u32]>),
-}
-
-impl ChangedAt {
-    fn get(&self, at: usize) -> u32 {
-        match self {
-            Self::All(second) => *second,
-            Self::Each(seconds) => seconds[at],
-        }
-    }
-
-    fn set(&mut self, at: usize, second: u32, slots: usize) {
-        match self {
-            Self::All(all) if *all == second => {}
-            Self::All(all) => {
-                let mut seconds = vec![*all; slots].into_boxed_slice();
-                seconds[at] = second;
-                *self = Self::Each(seconds);
-            }
-            Self::Each(seconds) => seconds[at] = second,
-        }
-    }
 }
 
 impl Ring {
@@ -79,7 +58,7 @@ impl Ring {
         let path = pin_path(pins, index);
         remove_pin(&path)?;
         sys::pin(map.as_fd(), &path).map_err(Error::pin("pin", &path))?;
-        Ok(Self::new(index, slots, initial.len(), map, now))
+        Ok(Self::new(index, slots, initial.len(), map, now, false))
     }
 
     /// Opens a pinned ring; `None` where there is none with this index and at least `slots` slots.
@@ -95,12 +74,24 @@ impl Ring {
             return Ok(None);
         }
         let memory = SlotMemory::map(map.as_fd(), len).map_err(Error::pin("map", &path))?;
-        Ok(Some(Self::new(index, memory, slots, map, now)))
+        Ok(Some(Self::new(index, memory, slots, map, now, true)))
     }
 
-    fn new(index: u32, slots: SlotMemory, least_slots: usize, map: OwnedFd, now: u32) -> Self {
-        let asking = (0..slots.len()).filter(|at| slots.load(*at).previous != NONE).count();
-        Self { index, slots, changed_at: ChangedAt::All(now), asking, least_slots, map }
+    fn new(
+        index: u32,
+        slots: SlotMemory,
+        least_slots: usize,
+        map: OwnedFd,
+        now: u32,
+        is_adopted: bool,
+    ) -> Self {
+        let (mut asking, mut to_agent) = (0, 0);
+        for slot in (0..slots.len()).map(|at| slots.load(at)) {
+            asking += usize::from(slot.previous != NONE);
+            to_agent += usize::from(slot::needs_agent(slot));
+        }
+        let changed_at = ChangedAt::All(now);
+        Self { index, slots, changed_at, asking, to_agent, asking_since: now, is_adopted, least_slots, map }
     }
 
     /// Whether a slot of it asks.
@@ -108,11 +99,27 @@ impl Ring {
         self.asking > 0
     }
 
-    /// Makes it visible to the packet path.
-    pub(super) fn publish(&self, maps: &Maps) -> Result<(), Error> {
-        maps.rings
-            .set(&self.index, &self.map.as_raw_fd().cast_unsigned())
-            .map_err(Error::map("RINGS", "write"))
+    /// Whether a slot of it sends anything to the agent.
+    pub(super) fn needs_agent(&self) -> bool {
+        self.to_agent > 0
+    }
+
+    /// Whether a slot may ask since this second, or before it.
+    pub(super) fn may_ask_since(&self, second: u32) -> bool {
+        self.asks() && self.asking_since <= second
+    }
+
+    /// Whether it may name backends that are not known.
+    pub(super) fn is_adopted(&self) -> bool {
+        self.is_adopted
+    }
+
+    /// Makes rings visible to the packet path; how many are, whatever happens.
+    pub(super) fn publish(rings: &[Self], maps: &Maps) -> (usize, Result<(), Error>) {
+        let keys: Vec<u32> = rings.iter().map(|ring| ring.index).collect();
+        let values: Vec<u32> = rings.iter().map(|ring| ring.map.as_raw_fd().cast_unsigned()).collect();
+        let (count, result) = maps.rings.set_all(&keys, &values);
+        (count, result.map_err(Error::map("RINGS", "write")))
     }
 
     /// Sends new connections of each slot to the desired backend. Returns how many slots changed.
@@ -122,34 +129,53 @@ impl Ring {
             let old = self.slots.load(at);
             let new = slot::transition(old, desired);
             if new != old {
-                self.slots.store(at, new);
+                if !self.asks() {
+                    self.asking_since = now;
+                }
+                self.store(at, old, new);
                 self.changed_at.set(at, now, self.slots.len());
-                self.asking += usize::from(new.previous != NONE);
-                self.asking -= usize::from(old.previous != NONE);
                 changed += 1;
             }
         }
         changed
     }
 
-    /// Settles the slots for which `may_settle(slot number, slot, second of its last change)` says yes.
-    /// Returns how many.
-    pub(super) fn settle(&mut self, mut verdict: impl FnMut(usize, Slot, u32) -> Option<Slot>) -> usize {
-        if !self.asks() {
-            return 0;
-        }
-        let mut settled = 0;
+    /// Settles the slots for which `verdict(slot number, slot, second of its last change)` says how, of those that did
+    /// not change since second `began`. Returns how many.
+    pub(super) fn settle(
+        &mut self,
+        began: u32,
+        mut verdict: impl FnMut(usize, Slot, u32) -> Option<Slot>,
+    ) -> usize {
+        let (mut settled, mut since, mut is_seen_whole) = (0, u32::MAX, true);
         for at in 0..self.slots.len() {
-            if let Some(slot) = verdict(at, self.slots.load(at), self.changed_at.get(at)) {
-                self.slots.store(at, slot);
+            let (old, changed_at) = (self.slots.load(at), self.changed_at.get(at));
+            if old.previous == NONE {
+                continue;
+            }
+            is_seen_whole &= changed_at < began;
+            let new = if changed_at < began { verdict(at, old, changed_at) } else { None };
+            if let Some(new) = new {
+                self.store(at, old, new);
                 settled += 1;
+            } else {
+                since = since.min(changed_at);
             }
         }
-        self.asking -= settled;
+        self.asking_since = since;
+        self.is_adopted &= !is_seen_whole;
         if !self.asks() {
             self.changed_at = ChangedAt::All(0);
         }
         settled
+    }
+
+    fn store(&mut self, at: usize, old: Slot, new: Slot) {
+        self.slots.store(at, new);
+        self.asking += usize::from(new.previous != NONE);
+        self.asking -= usize::from(old.previous != NONE);
+        self.to_agent += usize::from(slot::needs_agent(new));
+        self.to_agent -= usize::from(slot::needs_agent(old));
     }
 
     /// All slots, as they are now.

@@ -28,10 +28,8 @@ use super::{
     sys::table::{Cursor, Table},
 };
 
-/// Entries looked at in one tick: some ten milliseconds of work.
-const BUDGET: usize = 131_072;
 /// Entries asked of the kernel at once.
-const BATCH: u32 = 4_096;
+pub(super) const BATCH: u32 = 4_096;
 /// Tables of one address family.
 const TABLES: usize = 12;
 
@@ -49,7 +47,8 @@ pub(super) struct Scan {
     cursor: Cursor,
     backends: HashSet<u32>,
     rings: HashSet<u32>,
-    held: HashSet<(u32, u32)>,
+    /// Slots by ring.
+    held: HashMap<u32, HashSet<u32>>,
     /// Frontends where connections of the node's begin.
     origins: HashSet<l4::Frontend>,
 }
@@ -136,7 +135,7 @@ impl<A> Tracked<FlowKey<A>> for Flow {
         scan.backends.insert(self.backend);
         scan.rings.insert(self.ring);
         if alive && elsewhere {
-            scan.held.insert((self.ring, self.slot));
+            scan.hold(self.ring, self.slot);
         }
         Fate::Keep
     }
@@ -181,7 +180,9 @@ macro_rules! reply_is_tracked {
                     let client = end(key.client, key.client_port);
                     let frontend = end(self.frontend, self.frontend_port);
                     // `OLD` knows as many flows as it has room for, and none that is silent; this knows all.
-                    scan.held.extend(judge.asking_slot(client, frontend, kind, self.backend));
+                    if let Some((ring, slot)) = judge.asking_slot(client, frontend, kind, self.backend) {
+                        scan.hold(ring, slot);
+                    }
                 }
                 Fate::Keep
             }
@@ -196,19 +197,18 @@ impl Scan {
         Self { number, began: now, ..Self::default() }
     }
 
-    /// Goes on for one tick's work; true once all tables have been seen.
-    pub(super) fn step(&mut self, maps: &Maps, judge: &Judge<'_>) -> Result<bool, Error> {
-        let mut left = BUDGET;
-        while left > 0 && self.table < 2 * TABLES {
-            let seen = if self.table < TABLES {
-                self.batch(&maps.flows4, self.table, judge)
-            } else {
-                self.batch(&maps.flows6, self.table - TABLES, judge)
-            };
-            // Going on in an empty table costs a walk over its buckets, too.
-            left = left.saturating_sub(seen.map_err(Error::map("FLOWS", "scan"))?.max(BATCH as usize));
-        }
-        Ok(self.table == 2 * TABLES)
+    /// Goes on by one batch; how many entries it had, and whether all tables have been seen.
+    pub(super) fn step(&mut self, maps: &Maps, judge: &Judge<'_>) -> Result<(usize, bool), Error> {
+        let seen = if self.table < TABLES {
+            self.batch(&maps.flows4, self.table, judge)
+        } else {
+            self.batch(&maps.flows6, self.table - TABLES, judge)
+        };
+        Ok((seen.map_err(Error::map("FLOWS", "scan"))?, self.table == 2 * TABLES))
+    }
+
+    fn hold(&mut self, ring: u32, slot: u32) {
+        self.held.entry(ring).or_default().insert(slot);
     }
 
     /// One batch of table number `table` of a family; how many entries it had.
@@ -318,10 +318,23 @@ impl Scan {
         self.origins.contains(frontend)
     }
 
+    /// The slots of a ring whose live flows live at other backends than the slots' current ones.
+    pub(super) fn held_of(&self, ring: &Ring) -> Held<'_> {
+        Held { slots: self.held.get(&ring.index), low_bits: ring.least_slots - 1 }
+    }
+}
+
+/// Slots of a ring that hold live flows of others.
+pub(super) struct Held<'a> {
+    slots: Option<&'a HashSet<u32>>,
+    low_bits: usize,
+}
+
+impl Held<'_> {
     /// Whether a live flow of slot `at` lives at a backend other than the slot's current one.
-    pub(super) fn holds(&self, ring: &Ring, at: usize) -> bool {
-        let small = (at & (ring.least_slots - 1)) as u32;
-        self.held.contains(&(ring.index, at as u32)) || self.held.contains(&(ring.index, small))
+    pub(super) fn holds(&self, at: usize) -> bool {
+        let small = at & self.low_bits;
+        self.slots.is_some_and(|slots| slots.contains(&(at as u32)) || slots.contains(&(small as u32)))
     }
 }
 

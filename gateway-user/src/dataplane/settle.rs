@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use gateway_common::abi::{
-    backend::{Backend, FIRST_REAL, NONE, mode},
+    backend::{Backend, FIRST_REAL, mode},
     slot::Slot,
 };
 
 use super::{
     Dataplane, Ticked,
     error::Error,
-    ring::Ring,
     scan::Scan,
     shadow::{Shadow, clear_origins, put_frontend},
     slot::{self, Drain},
@@ -34,20 +33,24 @@ impl Dataplane {
 
     fn settle_slots(&mut self, scan: &Scan, now: u32) -> usize {
         let window = self.options.drain_window.as_secs() as u32;
-        let asked = previous_backends(&self.shadow);
-        let dead: HashSet<u32> = asked.into_iter().filter(|&id| is_dead(&self.shadow, id)).collect();
+        let dead = dead_backends(&self.shadow);
         let mut settled = 0;
-        for ring in self.shadow.rings.values_mut().filter(|ring| ring.asks()) {
-            let held: Vec<bool> = (0..ring.slots.len()).map(|at| scan.holds(ring, at)).collect();
-            settled += ring.settle(|at, slot: Slot, changed_at| {
-                // What was chosen during the scan the scan may have missed.
-                (changed_at < scan.began)
-                    .then(|| Drain {
-                        window_over: now.saturating_sub(changed_at) >= window,
-                        previous_dead: dead.contains(&slot.previous),
-                        held_elsewhere: held[at],
-                    })
-                    .and_then(|drain| slot::settle(slot, drain))
+        for (key, ring) in &mut self.shadow.rings {
+            let may_settle = ring.may_ask_since(now.saturating_sub(window))
+                || ring.is_adopted()
+                || dead.gateways.contains(&key.0);
+            // What was chosen during the scan the scan may have missed.
+            if !may_settle || !ring.may_ask_since(scan.began.saturating_sub(1)) {
+                continue;
+            }
+            let held = scan.held_of(ring);
+            settled += ring.settle(scan.began, |at, slot: Slot, changed_at| {
+                let drain = Drain {
+                    window_over: now.saturating_sub(changed_at) >= window,
+                    previous_dead: dead.is_dead(slot.previous),
+                    held_elsewhere: held.holds(at),
+                };
+                slot::settle(slot, drain)
             });
         }
         settled
@@ -72,9 +75,9 @@ impl Dataplane {
         if !self.shadow.backends.has_retired() {
             return Ok(0);
         }
-        let is_named = backends_of_slots(&self.shadow);
+        let named = retired_of_slots(&self.shadow);
         let freed =
-            self.shadow.backends.release(scan.number, |id| scan.found_backend(id) || is_named[id as usize]);
+            self.shadow.backends.release(scan.number, |id| scan.found_backend(id) || named.contains(&id));
         for (_, id) in &freed {
             let Some(old) = self.shadow.backend_values.remove(id) else { continue };
             let empty = Backend { generation: old.generation, ..Backend::default() };
@@ -101,26 +104,39 @@ impl Dataplane {
     }
 }
 
-/// A real backend whose endpoint is gone, or cannot be used: its flows get a RST.
-fn is_dead(shadow: &Shadow, id: u32) -> bool {
-    id >= FIRST_REAL && shadow.live_backend(id).is_none_or(|backend| backend.mode == mode::UNUSABLE)
+/// Backends whose endpoints are gone, or cannot be used: their flows get a RST.
+struct Dead {
+    /// By id; what is beyond was never given out.
+    by_id: Vec<bool>,
+    /// Indices of the gateways that have one.
+    gateways: HashSet<u32>,
 }
 
-fn previous_backends(shadow: &Shadow) -> HashSet<u32> {
-    let asking = shadow.rings.values().filter(|ring| ring.asks());
-    let previous = asking.flat_map(|ring| ring.iter().map(|slot| slot.previous));
-    previous.filter(|id| *id != NONE).collect()
+impl Dead {
+    fn is_dead(&self, id: u32) -> bool {
+        id >= FIRST_REAL && self.by_id.get(id as usize).copied().unwrap_or(true)
+    }
 }
 
-/// By id, whether a slot names the backend: millions of slots, so no set.
-fn backends_of_slots(shadow: &Shadow) -> Vec<bool> {
-    let mut is_named = vec![false; shadow.backends.high_water().max(FIRST_REAL) as usize];
-    for slot in shadow.rings.values().flat_map(Ring::iter) {
-        for id in [slot.current, slot.previous] {
-            if let Some(place) = is_named.get_mut(id as usize) {
-                *place = true;
-            }
+fn dead_backends(shadow: &Shadow) -> Dead {
+    let mut dead =
+        Dead { by_id: vec![true; shadow.backends.high_water() as usize], gateways: HashSet::new() };
+    for (id, backend) in &shadow.backend_values {
+        if backend.mode == mode::UNUSABLE || shadow.backends.is_retired(*id) {
+            dead.gateways.insert(backend.gateway);
+        } else if let Some(is_dead) = dead.by_id.get_mut(*id as usize) {
+            *is_dead = false;
         }
     }
-    is_named
+    dead
+}
+
+/// Retired backends that slots name, which only their own gateways' do.
+fn retired_of_slots(shadow: &Shadow) -> HashSet<u32> {
+    let retired = shadow.backend_values.iter().filter(|(id, _)| shadow.backends.is_retired(**id));
+    let gateways: HashSet<u32> = retired.map(|(_, backend)| backend.gateway).collect();
+    let rings = shadow.rings.iter().filter(|((gateway, ..), _)| gateways.contains(gateway));
+    let slots = rings.flat_map(|(_, ring)| ring.iter());
+    let named = slots.flat_map(|slot| [slot.current, slot.previous]);
+    named.filter(|id| shadow.backends.is_retired(*id)).collect()
 }

@@ -1,6 +1,9 @@
 //! Starting: load while a predecessor may still be at work, then adopt and attach.
 
+use std::collections::BTreeSet;
+
 use gateway_common::abi::settings::Settings;
+use gateway_model::plan::l4::L4Plan;
 
 use super::{
     Dataplane, Options,
@@ -56,7 +59,9 @@ impl Loaded {
     /// Maps that cannot be read, a hook that is refused.
     pub fn open(self) -> Result<Dataplane, Error> {
         let Self { options, pins, programs, ring_flags, mut netlink } = self;
-        let watch = Watch::open().map_err(Error::routing("watch interfaces and routes"))?;
+        let mut watch = Watch::open().map_err(Error::routing("watch interfaces and routes"))?;
+        let interfaces = netlink.interface_names().map_err(Error::routing("list interfaces"))?;
+        watch.set_links(interfaces.into_keys());
         if let Some(cgroup) = &options.cgroup {
             host::enter_cgroup(cgroup)?;
         }
@@ -78,7 +83,8 @@ impl Loaded {
             options.services_cgroup.as_deref(),
         )?;
         let mut reach = ReachCache::default();
-        reach.renew(&mut netlink, links.indices().collect())?;
+        let parents = netlink.vlan_parents().map_err(Error::routing("list interfaces"))?;
+        reach.set_devices(links.indices().collect(), Some(parents));
         Ok(Dataplane {
             marker: Marker::new(&maps)?,
             options,
@@ -95,14 +101,19 @@ impl Loaded {
             shadow,
             sockets,
             settings,
+            asked: L4Plan::default(),
             plan: None,
+            stale: BTreeSet::new(),
+            rejected: BTreeSet::new(),
             desired: Desired::default(),
             is_desired_in_force: false,
             scan: None,
             scans: 0,
             scanned: now,
             followed: now,
+            planned_devices: None,
             network_changed: false,
+            are_links_new: false,
         })
     }
 }

@@ -18,6 +18,7 @@ use std::{
         unix::ffi::OsStrExt,
     },
     path::Path,
+    sync::OnceLock,
 };
 
 pub(super) use attr::MapInfo;
@@ -35,6 +36,7 @@ enum Command {
     ObjGetInfo = 15,
     ProgQuery = 16,
     MapLookupBatch = 24,
+    MapUpdateBatch = 26,
     LinkCreate = 28,
     LinkUpdate = 29,
     LinkDetach = 34,
@@ -117,7 +119,13 @@ pub(super) fn create_ring(name: &str, slots: u32, flags: u32) -> io::Result<Owne
 
 /// Number of possible CPUs: the kernel keeps one value for each in per-CPU maps.
 pub(super) fn possible_cpus() -> io::Result<usize> {
-    aya::util::nr_cpus().map_err(|(_, error)| error)
+    // It is read from a file, and never changes while the machine is up.
+    static KNOWN: OnceLock<usize> = OnceLock::new();
+    if let Some(count) = KNOWN.get() {
+        return Ok(*count);
+    }
+    let count = aya::util::nr_cpus().map_err(|(_, error)| error)?;
+    Ok(*KNOWN.get_or_init(|| count))
 }
 
 /// A descriptor that closes with its last clone.

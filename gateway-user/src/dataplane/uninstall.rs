@@ -50,12 +50,9 @@ pub fn uninstall(pin_dir: &Path) -> Result<Removed, Error> {
     }
     remove_folder(pin_dir)?;
     let mut netlink = Netlink::open().map_err(Error::routing("open a netlink socket"))?;
-    for address in netlink.local_routes().map_err(Error::routing("list local routes"))? {
-        netlink
-            .remove_local_route(address)
-            .map_err(Error::routing(format!("remove the route to {address}")))?;
-        removed.local_routes.push(address);
-    }
+    let routes = netlink.local_routes().map_err(Error::routing("list local routes"))?;
+    netlink.remove_local_routes(&routes).map_err(Error::routing("remove local routes"))?;
+    removed.local_routes = routes.into_iter().collect();
     Ok(removed)
 }
 

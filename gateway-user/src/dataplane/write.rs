@@ -117,44 +117,43 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// New rings are made first and then published together: for each call the kernel waits until no program can
+    /// see what was there before.
     fn rings(&mut self, desired: &Desired, touched: &Touched) -> Result<(), Error> {
+        let mut fresh = Vec::new();
         for (key, want) in wanted(&touched.rings, &desired.rings) {
             match self.shadow.rings.get_mut(key) {
                 Some(ring) if ring.slots.len() >= want.len => {
                     self.written.slots += ring.write((0..).map(|at| want.target(at)), self.now);
                 }
-                Some(_) => self.grow_ring(*key, want)?,
-                None => self.create_ring(*key, want)?,
+                _ => fresh.push((*key, self.make_ring(*key, want)?)),
             }
         }
-        Ok(())
+        let (keys, rings): (Vec<RingKey>, Vec<Ring>) = fresh.into_iter().unzip();
+        let (count, published) = Ring::publish(&rings, self.maps);
+        for (key, ring) in keys.into_iter().zip(rings).take(count) {
+            self.written.slots += ring.slots.len();
+            self.shadow.rings.insert(key, ring);
+        }
+        published
     }
 
-    fn create_ring(&mut self, key: RingKey, want: &DesiredRing) -> Result<(), Error> {
+    /// A ring, perhaps a larger one in the place of an old one: each old slot lives on in all that share its low
+    /// bits. Frontends choose by their old, shorter mask until they are written.
+    fn make_ring(&mut self, key: RingKey, want: &DesiredRing) -> Result<Ring, Error> {
         let limit = self.shadow.ring_ids.end();
         let index = self.shadow.ring_ids.give(&key).ok_or(Error::Full { what: "rings", limit })?;
-        let initial: Vec<_> = (0..want.len).map(|at| slot::first(want.target(at))).collect();
-        let ring = Ring::create(self.pins, self.ring_flags, index, &initial, self.now)?;
-        ring.publish(self.maps)?;
-        self.written.slots += initial.len();
-        self.shadow.rings.insert(key, ring);
-        Ok(())
-    }
-
-    /// A larger ring in the place of the old one: each old slot lives on in all that share its low bits. Frontends
-    /// choose by their old, shorter mask until they are written.
-    fn grow_ring(&mut self, key: RingKey, want: &DesiredRing) -> Result<(), Error> {
-        let Some(old) = self.shadow.rings.get(&key) else { return Ok(()) };
-        let low_bits = old.slots.len() - 1;
-        let initial: Vec<_> = (0..want.len)
-            .map(|at| slot::transition(old.slots.load(at & low_bits), want.target(at)))
-            .collect();
-        let mut ring = Ring::create(self.pins, self.ring_flags, old.index, &initial, self.now)?;
-        ring.least_slots = old.least_slots;
-        ring.publish(self.maps)?;
-        self.written.slots += initial.len();
-        self.shadow.rings.insert(key, ring);
-        Ok(())
+        let old = self.shadow.rings.get(&key);
+        let slot = |at: usize| match old {
+            Some(old) => slot::transition(old.slots.load(at & (old.slots.len() - 1)), want.target(at)),
+            None => slot::first(want.target(at)),
+        };
+        let initial: Vec<_> = (0..want.len).map(slot).collect();
+        let mut ring = Ring::create(self.pins, self.ring_flags, index, &initial, self.now)?;
+        if let Some(old) = old {
+            ring.least_slots = old.least_slots;
+        }
+        Ok(ring)
     }
 
     /// Sockets of this node pick by trees of the rings' shares.
@@ -272,11 +271,10 @@ fn unwanted<K: Ord + Copy, V>(touched: &BTreeSet<K>, desired: &BTreeMap<K, V>) -
 /// What a frontend of this ring's owner is to say; `None` while there is no ring.
 pub(super) fn frontend_value(shadow: &Shadow, want: DesiredFrontend) -> Option<Frontend> {
     let ring = shadow.rings.get(&want.ring)?;
-    let listens = ring.iter().any(slot::needs_agent);
     Some(Frontend {
         ring: ring.index,
         ring_mask: ring.slots.len() as u32 - 1,
         gateway: want.ring.0,
-        flags: want.flags | if listens { AGENT_LISTENS } else { 0 },
+        flags: want.flags | if ring.needs_agent() { AGENT_LISTENS } else { 0 },
     })
 }

@@ -46,7 +46,7 @@ impl Control {
         if self.phase.kernel().is_none() {
             return;
         }
-        let done = self.put_in_force().await;
+        let done = self.put_in_force(self.changed_plan()).await;
         self.note(done);
         self.tell().await;
     }

@@ -1,6 +1,6 @@
 //! Following a cluster: what a change touches is worked out and put in force, and nothing else.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use super::{
     super::{answer, declared::Declared},
@@ -65,20 +65,13 @@ impl Control {
 
     async fn try_follow(&mut self) -> anyhow::Result<()> {
         // Routes to external addresses may be among what is new.
-        if matches!(&self.desired.declared, Declared::Cluster(cluster) if cluster.are_gateways_new()) {
+        if let Declared::Cluster(cluster) = &mut self.desired.declared
+            && cluster.take_is_external_new()
+        {
             self.look_for_endpoints().await?;
         }
         self.desired.work_out(&self.node);
-        self.put_in_force().await
-    }
-
-    /// Addresses that the kernel is to answer for though no device has them.
-    pub(super) fn addresses_to_route(&self) -> BTreeSet<IpAddr> {
-        let mut addresses = self.config.addresses.clone();
-        if let Declared::Cluster(cluster) = &self.desired.declared {
-            addresses.extend(&cluster.virtual_addresses);
-        }
-        addresses
+        self.put_in_force(self.changed_plan()).await
     }
 
     /// Says what is new to people and to the cluster.

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Events that come within this time after others were told are joined with their likes.
-const JOIN: Duration = Duration::from_millis(10);
+const JOIN: Duration = Duration::from_millis(2);
 /// For so long an empty list is doubted where there were objects before.
 const DOUBT: Duration = Duration::from_secs(15);
 /// What is known is kept no more often than this.

@@ -49,7 +49,8 @@ struct Device {
 }
 
 impl Devices {
-    /// Attaches to what is wanted and takes our programs off everything else. A device that refuses, or goes away
+    /// Attaches to what is wanted and takes our programs off everything else; where `verify` says so, devices that have
+    /// them are looked at, too. A device that refuses, or goes away
     /// meanwhile, keeps no other waiting: it is tried again with the next change.
     ///
     /// # Errors
@@ -61,9 +62,10 @@ impl Devices {
         maps: &Maps,
         netlink: &mut Netlink,
         wanted: &Wanted,
+        verify: bool,
     ) -> Result<(), Error> {
         let is_right = |(index, device): (&u32, &Device)| {
-            wanted.get(index) == Some(&device.role) && device.is_attached(*index)
+            wanted.get(index) == Some(&device.role) && (!verify || device.is_attached(*index))
         };
         if self.is_tidy && self.attached.len() == wanted.len() && self.attached.iter().all(is_right) {
             return Ok(());

@@ -54,6 +54,29 @@ impl<K: Pod, V: Pod> Table<K, V> {
         self.element(Command::MapUpdate, key, std::ptr::from_ref(value) as u64)
     }
 
+    /// Writes many values in one call; how many were written before the error, if any. An array of maps waits for
+    /// programs to be done with what was there before: once for all of them, since Linux 6.8.
+    pub(in super::super) fn set_all(&self, keys: &[K], values: &[V]) -> (usize, io::Result<()>) {
+        debug_assert_eq!(keys.len(), values.len());
+        if keys.is_empty() {
+            return (0, Ok(()));
+        }
+        let mut attr = attr::Batch {
+            keys: keys.as_ptr() as u64,
+            values: values.as_ptr() as u64,
+            count: keys.len() as u32,
+            map_fd: self.fd.as_raw_fd().cast_unsigned(),
+            ..Default::default()
+        };
+        match bpf(Command::MapUpdateBatch, &mut attr) {
+            Ok(_) => (keys.len(), Ok(())),
+            // Where the kernel did not come as far as counting, it leaves the number as it was.
+            Err(error) => {
+                (Some(attr.count as usize).filter(|count| *count < keys.len()).unwrap_or(0), Err(error))
+            }
+        }
+    }
+
     /// Removes a key; whether it was there.
     pub(in super::super) fn remove(&self, key: &K) -> io::Result<bool> {
         match self.element(Command::MapDelete, key, 0) {
