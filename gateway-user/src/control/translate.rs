@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 pub use gateway::{GatewayFacts, Spec, gateway};
 pub use lease::{LASTS, LeaseFacts, free_lease, lease, lease_name};
 pub use owner::{Owner, OwnerFacts, owner};
-pub use pod::{PodFacts, pod};
+pub use pod::{PodFacts, pod, would_be_ready};
 pub use seen::{
     AgentSeen, NodeSeen, PoolSeen, SHARED_SERVICE, ServiceSeen, SliceSeen, agent, load_balancer_addresses,
     node, pool, service, slice, slice_content,

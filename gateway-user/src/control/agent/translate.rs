@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     resource::{GATEWAY_LABEL, ROUTE_LABEL},
-    translate::{created, version},
+    translate::{created, version, would_be_ready},
 };
 use super::facts::{
     EndpointFacts, GatewayFacts, Key, NodeFacts, PodFacts, RouteFacts, ServiceFacts, ServicePort, SliceFacts,
@@ -180,6 +180,8 @@ pub(super) fn pod(pod: &Pod) -> PodFacts {
     let is_host = pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true));
     let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
     let says_ready = conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True");
+    // Who takes this node for silent is wrong: its agent lives.
+    let says_ready = says_ready || would_be_ready(pod);
     let ips = status.and_then(|status| status.pod_ips.as_ref()).into_iter().flatten();
     PodFacts {
         namespace,

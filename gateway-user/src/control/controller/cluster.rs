@@ -3,6 +3,7 @@
 mod acks;
 mod declare;
 mod note;
+mod silence;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -18,7 +19,7 @@ use gateway_model::{
     snapshot::Settings,
 };
 
-use self::acks::Acks;
+use self::{acks::Acks, silence::Silence};
 use crate::control::{
     agent::{facts::Key, store::Store},
     translate::{GatewayFacts, LeaseFacts, NodeSeen, PoolSeen, ServiceSeen, SliceSeen},
@@ -60,6 +61,7 @@ pub(super) struct Cluster {
     /// Of addresses; which nodes hold them does not matter here.
     leases: Store<LeaseFacts>,
     acks: Acks,
+    silence: Silence,
     /// Names of nodes, each once.
     node_names: HashSet<Arc<str>>,
     /// Published slices by the namespace and name of their gateway's Service.
@@ -135,6 +137,7 @@ impl Cluster {
             pools: Store::default(),
             leases: Store::default(),
             acks: Acks::default(),
+            silence: Silence::default(),
             node_names: HashSet::new(),
             published: HashMap::new(),
             by_service: HashMap::new(),
@@ -187,6 +190,7 @@ impl Cluster {
             || *nodes
             || !(reborn.is_empty() && gone.is_empty() && overwritten.is_empty())
             || !(stale.is_empty() && pods.is_empty())
+            || self.silence.is_stale()
             || self.planner.has_news()
     }
 
@@ -197,11 +201,12 @@ impl Cluster {
 
     /// When to look again though nothing changes, seconds since 1970.
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.planner.resolved().deadline
+        [self.planner.resolved().deadline, self.silence.deadline()].into_iter().flatten().min()
     }
 
     /// Works out what the changes bring about; `now` in seconds since 1970.
     pub(super) fn look(&mut self, now: u64) -> Look {
+        self.listen(now);
         self.declare(now);
         let update = self.planner.update(now);
         self.compare();

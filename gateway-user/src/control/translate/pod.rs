@@ -18,6 +18,8 @@ pub struct PodFacts {
     pub is_serving: bool,
     /// Whether it is on its way out.
     pub is_terminating: bool,
+    /// Whether it would be ready if its node were heard of: by all that its kubelet has said.
+    pub is_unheard: bool,
 }
 
 impl Fact for PodFacts {
@@ -35,7 +37,9 @@ pub fn pod(pod: &Pod) -> Option<PodFacts> {
     }
     let is_terminating = pod.metadata.deletion_timestamp.is_some();
     let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let is_serving = conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True");
+    let says = |kind: &str| conditions.iter().any(|one| one.type_ == kind && one.status == "True");
+    let is_serving = says("Ready");
+    let is_unheard = !is_serving && !is_terminating && would_be_ready(pod);
     let addresses = status.and_then(|status| status.pod_ips.as_deref()).unwrap_or_default();
     let spec = pod.spec.as_ref();
     let containers = spec.map_or(&[][..], |spec| &spec.containers);
@@ -51,7 +55,16 @@ pub fn pod(pod: &Pod) -> Option<PodFacts> {
         created: Some(created(&pod.metadata)),
         node: spec.and_then(|spec| spec.node_name.clone()),
     };
-    Some(PodFacts { workload, uid: pod.uid().unwrap_or_default(), is_serving, is_terminating })
+    Some(PodFacts { workload, uid: pod.uid().unwrap_or_default(), is_serving, is_terminating, is_unheard })
+}
+
+/// What a kubelet makes readiness of: containers and gates. Where nothing is heard of a node, others take readiness away
+/// from its pods, and leave these.
+pub fn would_be_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let says = |kind: &str| conditions.iter().any(|one| one.type_ == kind && one.status == "True");
+    let mut gates = pod.spec.iter().flat_map(|spec| spec.readiness_gates.iter().flatten());
+    says("ContainersReady") && gates.all(|gate| says(&gate.condition_type))
 }
 
 /// Images of the containers that run beside one another; those that only prepare are not what a pod is.
@@ -124,6 +137,18 @@ mod tests {
         assert!(!read(&running("False"), false).unwrap().workload.ready);
         let pending = read(&json!({ "phase": "Pending" }), false).unwrap();
         assert!(!pending.workload.ready && pending.workload.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_pod_of_a_silent_node_is_told_from_one_that_is_not_ready() {
+        let conditions = |containers: &str| {
+            json!({ "phase": "Running", "conditions": [
+                { "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": containers } ] })
+        };
+        let facts = read(&conditions("True"), false).unwrap();
+        assert!(facts.is_unheard && !facts.is_serving && !facts.workload.ready);
+        assert!(!read(&conditions("False"), false).unwrap().is_unheard);
+        assert!(!read(&conditions("True"), true).unwrap().is_unheard, "on its way out");
     }
 
     #[test]

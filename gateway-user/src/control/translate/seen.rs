@@ -54,6 +54,8 @@ pub struct NodeSeen {
     pub key: Key,
     /// In which zone it is.
     pub zone: Option<String>,
+    /// Whether its kubelet is heard of, as far as Kubernetes knows.
+    pub is_heard: bool,
 }
 
 /// What a node's agent acknowledges.
@@ -131,7 +133,14 @@ pub fn service(mut service: Service, namespace: &str) -> ServiceSeen {
 /// Reads a node.
 #[expect(clippy::needless_pass_by_value, reason = "what arrives is not kept")]
 pub fn node(node: Node) -> NodeSeen {
-    NodeSeen { key: (String::new(), node.name_any()), zone: node.labels().get(ZONE_LABEL).cloned() }
+    let status = node.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let is_silent = conditions.iter().any(|one| one.type_ == "Ready" && one.status == "Unknown");
+    NodeSeen {
+        key: (String::new(), node.name_any()),
+        zone: node.labels().get(ZONE_LABEL).cloned(),
+        is_heard: !is_silent,
+    }
 }
 
 /// Reads an acknowledgement.

@@ -136,14 +136,16 @@ impl Cluster {
         (self.news.declared, self.news.addresses) = (true, true);
     }
 
-    fn set_pods(&mut self, fresh: Vec<Fresh<PodFacts>>) {
+    pub(super) fn set_pods(&mut self, fresh: Vec<Fresh<PodFacts>>) {
         for (key, facts) in fresh {
             let Some(facts) = facts else {
                 self.pods.set(&key, None);
+                self.silence.forget(&key);
                 self.planner.remove_workload(&format!("{}/pod/{}", key.0, key.1));
                 self.news.acks |= self.acks.pods.remove(&key).is_some();
                 continue;
             };
+            let facts = self.silence.judged(&key, facts);
             let node = facts.workload.node.as_deref().map(|node| self.node_name(node));
             let label = |name: &str| facts.workload.labels.get(name).map(String::as_str);
             let seen = PodSeen {
@@ -248,6 +250,7 @@ impl Cluster {
             // Nodes say all the time that they live.
             if self.nodes.get(&key).map(AsRef::as_ref) != seen.as_ref() {
                 (self.news.acks, self.news.nodes) = (true, true);
+                self.silence.mark();
                 self.nodes.set(&key, seen.map(Arc::new));
             }
         }

@@ -66,8 +66,13 @@ impl Story {
     }
 
     fn pod(&mut self, version: &str, is_ready: bool) {
+        self.pod_that_says(version, is_ready, is_ready);
+    }
+
+    /// A pod, as its kubelet has it, and as Kubernetes does.
+    fn pod_that_says(&mut self, version: &str, says_ready: bool, is_ready: bool) {
         let at = version.bytes().map(u32::from).sum::<u32>() % 250 + 1;
-        let ready = if is_ready { "True" } else { "False" };
+        let [said, ready] = [says_ready, is_ready].map(|is| if is { "True" } else { "False" });
         let pod: Pod = serde_json::from_value(json!({
             "metadata": { "name": format!("foo-{version}"), "namespace": "shop", "uid": version,
                           "labels": { "app": "foo", "version": version },
@@ -75,7 +80,8 @@ impl Story {
             "spec": { "nodeName": "n1", "containers":
                 [{ "name": "a", "ports": [{ "name": "http", "containerPort": 8080 }] }] },
             "status": { "phase": "Running", "podIPs": [{ "ip": format!("10.0.0.{at}") }],
-                        "conditions": [{ "type": "Ready", "status": ready }] },
+                        "conditions": [{ "type": "Ready", "status": ready },
+                                       { "type": "ContainersReady", "status": said }] },
         }))
         .unwrap();
         self.cluster.handle(Change::Pod(Event::Applied(translate::pod(&pod).unwrap())));
@@ -307,7 +313,7 @@ fn a_gateway_made_again_under_its_name_is_another() {
 #[test]
 fn nodes_have_a_gateway_once_they_acknowledge_the_version_that_changed_it() {
     let mut story = Story::begin(&["1.0.3"]);
-    let node = |name: &str| NodeSeen { key: (String::new(), name.to_owned()), zone: None };
+    let node = |name: &str| NodeSeen { key: (String::new(), name.to_owned()), zone: None, is_heard: true };
     let ack = |name: &str, programmed: u64| translate::AgentSeen {
         key: (String::new(), name.to_owned()),
         uid: String::new(),
@@ -351,4 +357,39 @@ fn an_empty_list_of_pods_beside_endpoints_is_doubted() {
     cluster.handle(Change::Slice(Event::Listed(translate::slice(slice))));
     cluster.handle(Change::Slice(Event::End));
     assert!(cluster.is_doubtful());
+}
+
+#[test]
+fn pods_that_are_taken_for_not_ready_after_an_outage_serve_on() {
+    let mut story = Story::begin(&["1.0.3", "2.0.1"]);
+    let node =
+        |name: &str, is_heard| NodeSeen { key: (String::new(), name.to_owned()), zone: None, is_heard };
+    let hear = |story: &mut Story, [one, other]: [bool; 2]| {
+        story.cluster.handle(Change::Node(Event::Applied(node("n1", one))));
+        story.settle();
+        story.cluster.handle(Change::Node(Event::Applied(node("n2", other))));
+        story.settle();
+    };
+    let state = |story: &Story| story.gateway["status"]["routes"][0]["state"].clone();
+    story.declare(spec(&json!({})));
+    hear(&mut story, [true, true]);
+    // The API server was away: nobody is heard, and that is held against the pods.
+    hear(&mut story, [false, false]);
+    story.pod_that_says("1.0.3", true, false);
+    story.settle();
+    assert_eq!(state(&story), "Serving");
+    story.now += 1_000;
+    hear(&mut story, [false, true]);
+    assert_eq!(state(&story), "Serving", "the nodes come back one by one");
+    // This one does not.
+    story.now = story.cluster.deadline().unwrap();
+    story.settle();
+    assert_eq!(state(&story), "Waiting");
+    story.pod("1.0.3", true);
+    hear(&mut story, [true, true]);
+    assert_eq!(state(&story), "Serving");
+    // A pod that says so itself is not ready at once.
+    story.pod("1.0.3", false);
+    story.settle();
+    assert_eq!(state(&story), "Waiting");
 }
