@@ -6,12 +6,19 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::args::LogFormat;
 
+/// What the Kubernetes client logs by itself: each error of each try, which is told here when it is news.
+const CLIENT: [&str; 2] = ["kube_client", "kube_runtime"];
+
 /// Starts logging for the whole process.
 ///
 /// # Errors
 /// Where the filter does not parse, or something logs already.
 pub(super) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(filter)?;
+    let mut directives = filter.to_owned();
+    for module in CLIENT.into_iter().filter(|module| !filter.contains(module)) {
+        directives = format!("{directives},{module}=off");
+    }
+    let filter = EnvFilter::builder().parse(directives)?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     match format {

@@ -283,7 +283,7 @@ pub struct ControllerArgs {
     /// How the log is written
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// What is logged: a level, or directives such as `weir=debug`
+    /// What is logged: a level, or directives such as `weir=debug`; `kube_client=info` adds the Kubernetes client's own
     #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
     /// Print the configuration that results from the arguments, and exit
@@ -319,7 +319,7 @@ pub struct ServingArgs {
     /// How the log is written
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// What is logged: a level, or directives such as `weir=debug`
+    /// What is logged: a level, or directives such as `weir=debug`; `kube_client=info` adds the Kubernetes client's own
     #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
     /// Print the configuration that results from the arguments, and exit
