@@ -16,7 +16,7 @@ use kube::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Cluster, MANAGER, refused};
+use super::{Cluster, refused};
 use crate::{
     cli::{
         args::{ClusterArgs, Output},
@@ -25,6 +25,9 @@ use crate::{
     control::resource::WeirGateway,
 };
 
+/// Who owns the fields that files say: not `weir weight` and `weir condition`, or applying a file would take away what these
+/// have set since.
+const APPLIER: &str = "weir-apply";
 /// Fields whose values are not ours to rename.
 const FREE: [&str; 2] = ["metadata", "rewrites"];
 
@@ -164,7 +167,7 @@ impl Cluster {
         let (namespace, name) = (text("namespace"), text("name"));
         let resource = ApiResource::erase::<WeirGateway>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource);
-        let params = PatchParams { dry_run: is_dry, ..PatchParams::apply(MANAGER).force() };
+        let params = PatchParams { dry_run: is_dry, ..PatchParams::apply(APPLIER).force() };
         let what = format!("gateway {namespace}/{name}");
         api.patch(&name, &params, &Patch::Apply(document)).await.map_err(|error| refused(error, &what))?;
         Ok(format!("{namespace}/{name}"))
