@@ -47,6 +47,9 @@ impl Cluster {
                 self.set_services(fresh);
             }
             Change::Node(event) => {
+                if matches!(event, Event::Begin) && self.nodes.is_known() {
+                    self.silence.note_gap();
+                }
                 let fresh = self.nodes.note(event);
                 self.set_nodes(fresh);
             }

@@ -1,6 +1,7 @@
 //! Nodes that nobody hears of. Kubernetes takes their pods for not ready, whatever the pods said last; after an outage of
 //! the API server that is every node's, for as long as it takes them to be heard again. What the pods said last counts
-//! on as long as no node is heard, and for a while after that; a node that is silent by itself is taken for dead.
+//! on as long as no node is heard, and for a while after that, or after nodes had to be listed again: who was cut off may have
+//! missed the worst. A node that is silent by itself is taken for dead.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,6 +27,8 @@ pub(super) struct Silence {
     /// Whether nodes were looked at before: one that was silent from the beginning has been for long.
     has_looked: bool,
     is_stale: bool,
+    /// Whether nodes had to be listed again.
+    was_cut_off: bool,
     deadline: Option<u64>,
 }
 
@@ -43,6 +46,11 @@ impl Silence {
     /// Nodes are others, or are heard or not.
     pub(super) fn mark(&mut self) {
         self.is_stale = true;
+    }
+
+    /// Nodes are listed again: changes may have been missed.
+    pub(super) fn note_gap(&mut self) {
+        (self.was_cut_off, self.is_stale) = (true, true);
     }
 
     /// Forgets a pod.
@@ -77,10 +85,10 @@ impl Silence {
         let since = |node: &&str| ((*node).to_owned(), self.since.get(*node).copied().unwrap_or(first_seen));
         self.since = silent.iter().map(since).collect();
         self.has_looked |= heard > 0 || !silent.is_empty();
-        if heard == 0 && !silent.is_empty() {
+        if std::mem::take(&mut self.was_cut_off) || (heard == 0 && !silent.is_empty()) {
             self.returning = Some(now + RETURN);
         }
-        self.returning = self.returning.filter(|until| *until > now && !self.since.is_empty());
+        self.returning = self.returning.filter(|until| *until > now);
         let dead: HashSet<String> = if self.returning.is_some() {
             HashSet::new()
         } else {
@@ -88,7 +96,7 @@ impl Silence {
             alone.map(|(node, _)| node.clone()).collect()
         };
         let next = self.since.values().map(|since| since + ALONE).filter(|at| *at > now).min();
-        self.deadline = self.returning.or(next);
+        self.deadline = self.returning.or(next).filter(|_| !self.since.is_empty());
         self.is_stale = false;
         let is_changed = dead != self.dead;
         self.dead = dead;
@@ -157,6 +165,18 @@ mod tests {
         assert_eq!(dead(&mut silence, &[("a", true), ("b", false)], 100), ["b"]);
         let mut silence = Silence::default();
         assert_eq!(dead(&mut silence, &[("a", false), ("b", false)], 100), NONE, "unless all are silent");
+    }
+
+    #[test]
+    fn who_was_cut_off_may_have_missed_that_all_were_silent() {
+        let mut silence = Silence::default();
+        dead(&mut silence, &[("a", true), ("b", true)], 100);
+        silence.note_gap();
+        assert_eq!(dead(&mut silence, &[("a", true), ("b", true)], 199), NONE, "the list has not come yet");
+        let one = [("a", true), ("b", false)];
+        assert_eq!(dead(&mut silence, &one, 200), NONE);
+        assert_eq!(dead(&mut silence, &one, 228), NONE);
+        assert_eq!(dead(&mut silence, &one, 229), ["b"]);
     }
 
     #[test]
