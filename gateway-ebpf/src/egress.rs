@@ -88,6 +88,12 @@ fn tcp_reply<F: Family>(packet: &Packet<F>, segment: Segment, now: u32) -> Optio
     if let Some(reply) = F::replies().get_ptr_mut(key) {
         // SAFETY: a live entry; racing writers of single words are harmless.
         let reply = unsafe { &mut *reply };
+        if segment.has(tcp::SYN) && state::is_closing(reply.state) {
+            // The client has the same port again, and this time for the pod itself: through a frontend the handshake would
+            // be in its own map.
+            let _ = F::replies().remove(key);
+            return None;
+        }
         stamp(&mut reply.seen, now);
         let before = reply.state;
         let bits = server_bits(segment, before);

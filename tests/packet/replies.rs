@@ -67,6 +67,32 @@ fn replies_of_a_handshake_are_turned_back_too() {
 }
 
 #[test]
+fn a_client_that_uses_its_port_again_for_the_pod_itself_hears_the_pod() {
+    for family in FAMILIES {
+        let mut scene = Scene::new(family, Hook::Xdp, TCP, settled(A));
+        let (client, frontend, pod) = (scene.client(40_000), scene.frontend(), scene.pod(A));
+        scene.connect(client, frontend);
+        let syn_ack = Frame::tcp(pod, client, tcp::SYN | tcp::ACK).numbers(POD_ISN, ISN + 1);
+        scene.reply(
+            A,
+            client,
+            frontend,
+            &Frame::tcp(client, client, tcp::SYN | tcp::ACK).numbers(POD_ISN, ISN + 1),
+        );
+        let fin = tcp::FIN | tcp::ACK;
+        scene.send(&Frame::tcp(client, frontend, fin).numbers(ISN + 1, POD_ISN + 1)).unwrap();
+        scene.reply(A, client, frontend, &Frame::tcp(client, client, fin).numbers(POD_ISN + 1, ISN + 2));
+        // Its last one, that did not arrive.
+        scene.reply(A, client, frontend, &Frame::tcp(client, client, fin).numbers(POD_ISN + 1, ISN + 2));
+        for frame in [syn_ack, Frame::tcp(pod, client, tcp::ACK).numbers(POD_ISN + 1, ISN + 2)] {
+            scene.kernel.expect(Hook::Egress, &frame.bytes(), Verdict::EgressNotOurs, &frame.bytes());
+        }
+        scene.connect(client, frontend);
+        scene.reply(A, client, frontend, &scene.data(client, client));
+    }
+}
+
+#[test]
 fn packets_of_pods_that_answer_nobody_pass_untouched() {
     for family in FAMILIES {
         let mut scene = Scene::new(family, Hook::Xdp, TCP, settled(A));
