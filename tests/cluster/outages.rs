@@ -129,8 +129,8 @@ fn an_agent_that_may_not_list_takes_nothing_for_nothing() {
     let role = kubectl.json(&["get", "clusterrole", "weir-agent"]).unwrap();
     let rules = role["rules"].as_array().unwrap();
     let position = rules.iter().position(|rule| rule["apiGroups"][0] == "discovery.k8s.io").unwrap();
-    let rule = format!("/rules/{position}");
-    let patch = json!([{ "op": "remove", "path": rule }]).to_string();
+    let its_path = format!("/rules/{position}");
+    let patch = json!([{ "op": "remove", "path": its_path }]).to_string();
     kubectl.run(&["patch", "clusterrole", "weir-agent", "--type", "json", "--patch", &patch]).unwrap();
     let node = shop.scene.nodes()[0].clone();
     let agent = agent_of(&shop.scene, &node.name);
