@@ -1,10 +1,7 @@
 //! Every way in: from outside, from pods, from nodes, from a pod to itself. On each the weights hold, and pods see the
 //! client as is promised.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context, Result, ensure};
 use gateway_tests::cluster::{Asker, Node, Tally};
@@ -105,7 +102,9 @@ impl Stage {
         }
         no_other_service(&scene);
         let pods = scene.pods(None);
-        meet(&scene, &pods);
+        for pod in &pods {
+            scene.meet(pod);
+        }
         Self { scene, entry, spoken, pods }
     }
 
@@ -286,19 +285,6 @@ fn no_other_service(scene: &Scene) {
     let services = scene.cluster.kubectl().list(&["-n", &scene.namespace, "get", "services"]).unwrap();
     let names: Vec<_> = services.iter().map(|service| &service["metadata"]["name"]).collect();
     assert_eq!(names, ["in"], "the application is to have no Service of its own");
-}
-
-/// Lets nodes and their new pods find each other, without Weir: a neighbour solicitation may go unheard for seconds on a
-/// device that has just come up.
-fn meet(scene: &Scene, pods: &[Pod]) {
-    let nodes = scene.nodes();
-    for pod in pods {
-        let node = nodes.iter().find(|node| node.name == pod.node).unwrap();
-        for address in &pod.addresses {
-            let to = url(SocketAddr::new(*address, 8080));
-            scene.answers(&Asker::Node(node.clone()), &["--url", &to]);
-        }
-    }
 }
 
 fn same_family(one: &IpAddr, other: &IpAddr) -> bool {

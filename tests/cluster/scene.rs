@@ -214,8 +214,24 @@ impl Scene {
         self.cluster.kubectl().apply(&[pod]).unwrap();
         let runs = |pod: &Value| pod["status"]["phase"] == "Running";
         let pod = format!("pod/{name}");
-        self.cluster.wait_for(namespace, &pod, "running", PATIENCE, runs).unwrap();
+        let pod = self.cluster.wait_for(namespace, &pod, "running", PATIENCE, runs).unwrap();
+        self.meet(&Pod::read(&pod));
         Asker::Pod { namespace: namespace.to_owned(), name }
+    }
+
+    /// Lets a new pod and its node find each other, without Weir: a neighbour solicitation may go unheard for seconds on a
+    /// device that has just come up, and a lone datagram is lost then.
+    pub fn meet(&self, pod: &Pod) {
+        let node = self.cluster.node(&pod.node).unwrap();
+        for address in &pod.addresses {
+            let address = address.to_string();
+            let ping = ["-n", "-q", "-c", "1", "-W", "3", &address];
+            let found = came_true(PATIENCE, || {
+                let done = node.command("ping").unwrap().args(ping).output();
+                done.is_ok_and(|done| done.status.success())
+            });
+            assert!(found, "{} does not hear from {address} of {}", pod.node, pod.name);
+        }
     }
 
     /// The nodes as they are now.
