@@ -94,7 +94,9 @@ fn both_controllers_are_killed_at_once() {
     let (scene, _entry, load) = open("leaders");
     let both = controllers(&scene);
     assert_eq!(both.len(), 2, "{both:?}");
-    both.iter().for_each(|pod| kill(&scene, pod));
+    for pod in &both {
+        kill(&scene, pod);
+    }
     follows(&scene, &load);
     load.stop().unwrap().check_none_failed().unwrap();
 }

@@ -84,9 +84,7 @@ mod tests {
             let kept = fs::read_to_string(root().join(file)).unwrap();
             match render(parts, file, what).unwrap() {
                 Some(fresh) => assert!(fresh == kept, "{file} is not {parts}: cargo xtask codegen"),
-                None => {
-                    eprintln!("not compared: there is no kubectl yet (`cargo xtask cluster up` builds it)")
-                }
+                None => eprintln!("not compared: `cargo xtask cluster up` builds kubectl first"),
             }
         }
     }
