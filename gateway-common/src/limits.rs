@@ -3,11 +3,11 @@
 /// Entries of each of FRONTENDS4 and FRONTENDS6.
 pub const FRONTENDS: usize = 8_192;
 /// Rings: one per gateway and address family.
-pub const RINGS: usize = 4_096;
+pub const RINGS: usize = 8_192;
 /// Slots of the ring template; real rings may have any power of two.
 pub const RING_SLOTS: usize = 4_096;
 /// Backend ids, pseudo-backends included.
-pub const BACKENDS: usize = 16_384;
+pub const BACKENDS: usize = 65_536;
 /// Route indices and gateway indices, which share one number space.
 pub const ROUTES: usize = 4_096;
 /// Established connections in each of FLOWS, REPLIES and NAT and each family, allocated as they are needed.
@@ -37,6 +37,6 @@ pub const UDP_IDLE_SECONDS: u32 = 180;
 /// Seconds for which an unfinished handshake keeps its claim on a client port.
 pub const EMBRYO_SECONDS: u32 = 10;
 /// Nodes of all trees of picks together: room for every endpoint in two trees, and for the trees that these replace.
-pub const PICK_NODES: usize = 131_072;
+pub const PICK_NODES: usize = 524_288;
 /// Prefixes that clients may come from, of all frontends of a family together.
 pub const SOURCES: usize = 16_384;
