@@ -1,8 +1,19 @@
-//! Pauses between tries of a watch that fails.
+//! How watches, and those who follow them, wait.
 
 use std::time::{Duration, Instant};
 
 use kube::runtime::utils::Backoff;
+
+/// How long one watch request lasts: a connection that died without a word is noticed then at the latest.
+pub(super) const WATCH_SECONDS: u32 = 60;
+
+/// Waits until then; without a time, for ever.
+pub(super) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Pauses after errors of a watch: each is twice as long as the one before, up to the longest; a quiet time makes them
 /// short again. After an outage the first thing that a watch hears is often that it is outdated, and it is to begin

@@ -29,6 +29,10 @@ pub const ROUTE_LABEL: &str = "weir.dev/route";
 pub const ANNOUNCES_LABEL: &str = "weir.dev/announces";
 /// Its value.
 pub const ANNOUNCES: &str = "true";
+/// What selects those Leases.
+pub fn announcing() -> String {
+    format!("{ANNOUNCES_LABEL}={ANNOUNCES}")
+}
 /// Annotation of those Leases: the address.
 pub const ADDRESS_ANNOTATION: &str = "weir.dev/address";
 /// Label of Services that kube-proxy and its like leave to whom it names.

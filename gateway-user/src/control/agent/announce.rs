@@ -28,10 +28,11 @@ use self::{
 };
 use super::{
     store::Event,
-    watch::{News, WATCH_SECONDS, tell},
+    watch::{News, tell},
 };
 use crate::control::{
-    resource::{ANNOUNCES, ANNOUNCES_LABEL},
+    pauses::{WATCH_SECONDS, sleep_until},
+    resource::announcing,
     translate::{self, LeaseFacts},
 };
 
@@ -106,9 +107,7 @@ struct Task {
 impl Task {
     async fn run(mut self, api: Api<Lease>) {
         let (changes, mut events) = mpsc::channel(EVENTS);
-        let which = watcher::Config::default()
-            .timeout(WATCH_SECONDS)
-            .labels(&format!("{ANNOUNCES_LABEL}={ANNOUNCES}"));
+        let which = watcher::Config::default().timeout(WATCH_SECONDS).labels(&announcing());
         let mut watching =
             pin!(tell("Leases", watcher(api, which), changes, translate::lease, |event| event));
         let mut writes: JoinSet<Done> = JoinSet::new();
@@ -151,12 +150,5 @@ impl Task {
             *known = Some(fresh);
             is_new
         });
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -19,6 +19,7 @@ use super::{
     view::{Change, Delta, View},
     watch::News,
 };
+use crate::control::pauses::sleep_until;
 
 /// Events that come within this time after others were told are joined with their likes.
 const JOIN: Duration = Duration::from_millis(2);
@@ -105,13 +106,6 @@ impl Follower {
                 }
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

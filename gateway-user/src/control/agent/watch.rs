@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     super::{
-        pauses::Pauses,
+        pauses::{Pauses, WATCH_SECONDS},
         resource::{GATEWAY_LABEL, SERVICE_PROXY, SERVICE_PROXY_LABEL, WeirGateway},
         translate::version,
     },
@@ -33,9 +33,6 @@ use super::{
     translate,
     view::{Change, Delta, Event, View},
 };
-
-/// How long one watch request lasts: a connection that died without a word is noticed then at the latest.
-pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// What is to be watched.
 #[derive(Clone, Debug)]

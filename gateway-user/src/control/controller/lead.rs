@@ -27,7 +27,7 @@ use super::{
     watch::Change,
     write::{Done, WriteError, Writer},
 };
-use crate::control::resource::CONTROLLER;
+use crate::control::{pauses::sleep_until, resource::CONTROLLER};
 
 /// Events that come within this time after others were acted on are joined with their likes.
 const JOIN: Duration = Duration::from_millis(10);
@@ -242,13 +242,6 @@ impl Lead {
             course.mark(Stale { slices: true }, None);
             self.waiting.insert(key.clone());
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -32,17 +32,14 @@ use crate::{
             facts::{Fact, Key},
             store::Event,
         },
-        pauses::Pauses,
-        resource::{ANNOUNCES, ANNOUNCES_LABEL, WeirAddressPool, WeirGateway, WeirNode},
+        pauses::{Pauses, WATCH_SECONDS},
+        resource::{WeirAddressPool, WeirGateway, WeirNode, announcing},
         translate::{
             self, AgentSeen, GatewayFacts, LeaseFacts, NodeSeen, Owner, OwnerFacts, PodFacts, PoolSeen,
             ServiceSeen, SliceSeen,
         },
     },
 };
-
-/// How long one watch request lasts: a connection that died without a word is noticed then at the latest.
-const WATCH_SECONDS: u32 = 60;
 
 /// Something that happened to an object.
 #[derive(Debug)]
@@ -90,7 +87,7 @@ pub(super) fn start(client: &Client, namespace: &str, teller: &Teller, metrics: 
     let ours = all().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
     let reduce = |slice: EndpointSlice| Some(translate::slice(slice));
     watches.watch_some("EndpointSlices", ours, reduce, Change::Slice);
-    let which = all().labels(&format!("{ANNOUNCES_LABEL}={ANNOUNCES}"));
+    let which = all().labels(&announcing());
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     watches.follow("Leases", watcher(leases, which), translate::lease, Change::Lease);
     std::mem::take(&mut watches.all)

@@ -17,7 +17,7 @@ use super::{
     claims::{Step, Wish},
 };
 use crate::control::{
-    resource::{ANNOUNCES, ANNOUNCES_LABEL},
+    resource::announcing,
     translate::{self, LASTS, LeaseFacts},
 };
 
@@ -71,7 +71,7 @@ impl Writer {
                 Done::Written(lease.key, outcome)
             }
             Step::Look => {
-                let which = ListParams::default().labels(&format!("{ANNOUNCES_LABEL}={ANNOUNCES}"));
+                let which = ListParams::default().labels(&announcing());
                 let found = ask(self.api.list(&which)).await.ok();
                 Done::Looked(found.map(|found| found.into_iter().filter_map(translate::lease).collect()))
             }
