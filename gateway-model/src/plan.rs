@@ -32,8 +32,7 @@ pub struct Plan {
     /// For the proxy.
     pub l7: Arc<RouteTable>,
     parts: HashMap<GatewayKey, Part>,
-    /// Gateways as the proxy needs them, with what they were made from; those among them that only others lead
-    /// to are not in the table themselves.
+    /// Gateways as the proxy needs them, with what they were made from.
     made: HashMap<GatewayKey, (Arc<ResolvedGateway>, Arc<L7Gateway>)>,
     nobody: Option<Ring>,
 }

@@ -14,7 +14,7 @@ use gateway_model::{
     key::{GatewayKey, RouteName},
     matching::Request,
     pick::Picker,
-    plan::l7::{Entry, L7Condition, L7Gateway, L7Route, RouteTable},
+    plan::l7::{L7Condition, L7Gateway, L7Route, RouteTable},
     rewrite::{self, Rewrite, RewriteKind},
     sticky::{By, Keys, Users, captures, choose_endpoint, choose_route},
     weight::Weight,
@@ -104,8 +104,9 @@ fn finding_a_gateway_a_route_and_an_endpoint_does_not_allocate() {
     });
     let gateway = Arc::new(L7Gateway::new(GatewayKey::new("default", "foo"), routes, conditions.into()));
     let mut table = RouteTable::default();
-    table.wildcards.insert("example.com".to_owned(), gateway.clone());
-    table.frontends.insert(SocketAddr::from(([192, 0, 2, 1], 80)), Entry::Gateway(gateway));
+    let (key, frontend) = (gateway.key.clone(), SocketAddr::from(([192, 0, 2, 1], 80)));
+    table.set(gateway);
+    table.answer(&key, &["*.example.com".parse().expect("a host")], [frontend].iter());
     let request =
         Asked { headers: [("User-Agent", "Firefox"), ("Cookie", "beta=no; x=y"), ("X-Groups", "a, b")] };
     let (mut picker, mut chooser) = (Picker::new(1), Chooser::new(1));

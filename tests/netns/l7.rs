@@ -1,6 +1,11 @@
 //! Requests through the binary: none fails, whatever is changed while they are made.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use gateway_tests::{
     Agent, Lab, LabPlan, Workload,
@@ -152,6 +157,45 @@ fn the_first_condition_moves_no_request_in_flight_and_the_last_one_none_back() {
         assert_eq!(firefox.body, "1.0.3\n", "a new connection goes by weight");
     }
     assert_none_failed(loads);
+}
+
+#[test]
+fn connections_of_any_moment_are_answered_while_a_condition_comes_and_goes() {
+    let shop = Shop::open("moments");
+    shop.agent.write_config(&GATEWAYS.replace("level: request\n", "")).unwrap();
+    let condition = |what: &[&str]| {
+        shop.agent.cli(&[&["condition", "foo-http", "(2.0.1)"], what].concat()).unwrap();
+    };
+    condition(&["User-Agent is Firefox"]);
+    // Kept connections begin at the proxy, and stay there while the kernel has the port again.
+    let kept = shop.load();
+    let is_over = AtomicBool::new(false);
+    let keep_connecting = |to| {
+        let mut answered = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            let response = get(&shop.lab.client().netns, to, "/", CHROME).unwrap();
+            assert_eq!((response.status, &response.body[..]), (200, &b"1.0.3\n"[..]), "{to}");
+            answered += 1;
+        }
+        answered
+    };
+    thread::scope(|scope| {
+        let [.., own4, own6] = shop.frontends();
+        let loads = [own4, own6, own4, own6].map(|to| {
+            let keep_connecting = &keep_connecting;
+            scope.spawn(move || keep_connecting(to))
+        });
+        for _ in 0..25 {
+            condition(&["--clear"]);
+            condition(&["User-Agent is Firefox"]);
+        }
+        condition(&["--clear"]);
+        thread::sleep(Duration::from_secs(1));
+        is_over.store(true, Ordering::Relaxed);
+        let answered: u64 = loads.into_iter().map(|load| load.join().unwrap()).sum();
+        assert!(answered > 500, "only {answered} connections were made");
+    });
+    assert_none_failed(kept);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! A proxy with a table of a test's own. Its listener's address is the frontend.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gateway_model::{
     condition::Condition,
     gateway::Balance,
     key::{GatewayKey, RouteName},
-    plan::l7::{Entry, L7Condition, L7Gateway, L7Route, RouteTable},
+    plan::l7::{L7Condition, L7Gateway, L7Route, RouteTable},
     weight::Weight,
 };
 use weir::proxy::{Config, Family, Mark, Proxy, Stats, mark::Unmarked, stats::RouteStats};
@@ -51,19 +51,19 @@ impl Stage {
 
     /// Makes the frontend a gateway's own port.
     pub fn serve(&self, gateway: Arc<L7Gateway>) {
-        let frontends = HashMap::from([(self.frontend, Entry::Gateway(gateway))]);
-        self.proxy.set_table(Arc::new(RouteTable { frontends, ..RouteTable::default() }));
+        let (mut table, key) = (RouteTable::default(), gateway.key.clone());
+        table.set(gateway);
+        table.answer(&key, &[], [self.frontend].iter());
+        self.proxy.set_table(Arc::new(table));
     }
 
     /// Makes the frontend a shared port with these hosts; `*.x` are wildcards.
     pub fn share(&self, hosts: &[(&str, &Arc<L7Gateway>)]) {
         let mut table = RouteTable::default();
-        table.frontends.insert(self.frontend, Entry::Shared);
+        table.share(self.frontend);
         for (host, gateway) in hosts {
-            match host.strip_prefix("*.") {
-                Some(suffix) => table.wildcards.insert(suffix.to_owned(), Arc::clone(gateway)),
-                None => table.hosts.insert((*host).to_owned(), Arc::clone(gateway)),
-            };
+            table.set(Arc::clone(gateway));
+            table.answer(&gateway.key, &[host.parse().unwrap()], [].iter());
         }
         self.proxy.set_table(Arc::new(table));
     }

@@ -1,11 +1,10 @@
 //! What the proxy is to do: which gateway a request belongs to, and which of its routes takes it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-    sync::Arc,
-};
+mod table;
 
+use std::{net::SocketAddr, sync::Arc};
+
+pub use self::table::{Entry, RouteTable};
 use crate::{
     condition::Condition,
     gateway::Balance,
@@ -15,29 +14,6 @@ use crate::{
     pick::{Cycle, Picker},
     weight::{self, Weight},
 };
-
-/// Longest host name that is looked up, in bytes (RFC 1035 has 253 and a dot).
-const LONGEST_HOST: usize = 254;
-
-/// The proxy's table, swapped as a whole; a request takes it once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteTable {
-    /// Who answers on an address and port that the kernel hands to the agent.
-    pub frontends: HashMap<SocketAddr, Entry>,
-    /// Gateways by exact virtual host, lower case.
-    pub hosts: HashMap<String, Arc<L7Gateway>>,
-    /// Gateways by `*.example.com`, keyed by `example.com`, lower case; the longest match wins.
-    pub wildcards: HashMap<String, Arc<L7Gateway>>,
-}
-
-/// Who answers on a frontend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A shared port: the request's host decides; an unknown one is answered 404.
-    Shared,
-    /// A gateway's own port: it answers every host.
-    Gateway(Arc<L7Gateway>),
-}
 
 /// A gateway as the proxy needs it.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,45 +59,6 @@ pub struct L7Condition {
     pub strength: Weight,
     /// Which requests match.
     pub condition: Condition,
-}
-
-impl RouteTable {
-    /// The gateway of a virtual host: an exact name before a wildcard, a longer wildcard before a shorter one.
-    /// Case, a `:port` suffix and a dot at the end do not matter. Does not allocate.
-    pub fn find_host(&self, host: &str) -> Option<&Arc<L7Gateway>> {
-        let host = crate::condition::without_port(host);
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let mut buffer = [0; LONGEST_HOST];
-        let buffer = buffer.get_mut(..host.len())?;
-        buffer.copy_from_slice(host.as_bytes());
-        buffer.make_ascii_lowercase();
-        let host = std::str::from_utf8(buffer).ok()?;
-        self.hosts.get(host).or_else(|| {
-            let suffixes = host.match_indices('.').map(|(dot, _)| &host[dot + 1..]);
-            suffixes.filter(|_| !self.wildcards.is_empty()).find_map(|suffix| self.wildcards.get(suffix))
-        })
-    }
-
-    /// Who answers on an address and port.
-    pub fn find_frontend(&self, address: &SocketAddr) -> Option<&Entry> {
-        self.frontends.get(address)
-    }
-
-    /// All gateways, each once, those that are only led to by others included.
-    pub fn gateways(&self) -> Vec<&Arc<L7Gateway>> {
-        let own = self.frontends.values().filter_map(|entry| match entry {
-            Entry::Shared => None,
-            Entry::Gateway(gateway) => Some(gateway),
-        });
-        let mut all: BTreeMap<&GatewayKey, &Arc<L7Gateway>> = BTreeMap::new();
-        let mut left: Vec<_> = own.chain(self.hosts.values()).chain(self.wildcards.values()).collect();
-        while let Some(gateway) = left.pop() {
-            if all.insert(&gateway.key, gateway).is_none() {
-                left.extend(gateway.routes.iter().filter_map(|route| route.chained.as_ref()));
-            }
-        }
-        all.into_values().collect()
-    }
 }
 
 impl L7Gateway {

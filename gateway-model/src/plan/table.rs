@@ -2,24 +2,28 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use super::{
     Answering, Part, Plan,
-    l4::{Frontend, L4Gateway, Target},
-    l7::{Entry, RouteTable},
+    l4::{Frontend, Frontends, L4Gateway, Target},
     set,
 };
 use crate::{
+    gateway::PortType,
     key::{GatewayKey, Protocol},
     resolve::{Layer, ResolvedGateway},
     snapshot::Settings,
 };
 
-/// Whether the proxy serves it: by its hosts, or on its own port.
+/// Whether the proxy knows it: everything that speaks HTTP, also where the kernel has its own port for now. When that
+/// changes, requests of connections that came in before or after are the proxy's at any moment.
 pub(super) fn serves(gateway: &ResolvedGateway) -> bool {
-    gateway.layer == Layer::Request || !gateway.hosts.is_empty()
+    matches!(gateway.kind, PortType::Http | PortType::Https)
+        || gateway.layer == Layer::Request
+        || !gateway.hosts.is_empty()
 }
 
 impl Plan {
@@ -30,34 +34,51 @@ impl Plan {
         fresh: &[GatewayKey],
         before: &BTreeMap<GatewayKey, Option<Arc<L4Gateway>>>,
     ) {
-        let frontends = |key: &GatewayKey| self.l4.gateways.get(key).map(|gateway| &gateway.frontends);
-        let is_same = |part: &Part| {
-            let now = self.parts.get(&part.gateway.key);
-            let shown =
-                |part: &Part| part.entry.as_ref().map(|entry| (Arc::as_ptr(entry), part.gateway.layer));
-            let old = before.get(&part.gateway.key).and_then(Option::as_ref).map(|old| &old.frontends);
-            now.and_then(shown) == shown(part)
-                && now.is_none_or(|now| now.gateway.hosts == part.gateway.hosts)
-                && (part.entry.is_none() || frontends(&part.gateway.key) == old)
-        };
+        let is_same = |part: &Part| self.answers_where_it_did(part, before);
         let same: BTreeSet<&GatewayKey> =
             stale.iter().filter(|part| is_same(part)).map(|part| &part.gateway.key).collect();
-        let stale = stale.iter().filter(|part| part.entry.is_some() && !same.contains(&part.gateway.key));
+        let entered = |part: &&Part| part.entry.is_some();
+        let stale = stale.iter().filter(entered).filter(|part| !same.contains(&part.gateway.key));
         let stale: Vec<&Part> = stale.collect();
-        let fresh = fresh.iter().filter(|key| !same.contains(key)).filter_map(|key| self.parts.get(key));
-        let fresh: Vec<&Part> = fresh.filter(|part| part.entry.is_some()).collect();
+        let is_new = |part: &&Part| {
+            part.entry.as_ref().is_some_and(|entry| {
+                !same.contains(&part.gateway.key)
+                    || self.l7.find(&part.gateway.key).is_none_or(|old| !Arc::ptr_eq(old, entry))
+            })
+        };
+        let fresh: Vec<&Part> = fresh.iter().filter_map(|key| self.parts.get(key)).filter(is_new).collect();
         if stale.is_empty() && fresh.is_empty() {
             return;
         }
         let table = Arc::make_mut(&mut self.l7);
         for part in stale {
             let old = before.get(&part.gateway.key).and_then(Option::as_ref);
-            remove(table, &part.gateway, old.into_iter().flat_map(|old| old.frontends.keys()));
+            table.remove(&part.gateway.key, &part.gateway.hosts, addresses(old));
         }
         for part in fresh {
-            let now = self.l4.gateways.get(&part.gateway.key);
-            enter(table, part, now.into_iter().flat_map(|now| now.frontends.keys()));
+            let (Some(entry), key) = (&part.entry, &part.gateway.key) else { continue };
+            table.set(entry.clone());
+            if !same.contains(key) {
+                table.answer(key, &part.gateway.hosts, addresses(self.l4.gateways.get(key)));
+            }
         }
+    }
+
+    /// Whether a gateway that was in the table answers for the same hosts and on the same frontends as before.
+    fn answers_where_it_did(
+        &self,
+        part: &Part,
+        before: &BTreeMap<GatewayKey, Option<Arc<L4Gateway>>>,
+    ) -> bool {
+        let key = &part.gateway.key;
+        fn frontends(gateway: Option<&Arc<L4Gateway>>) -> Option<&Frontends> {
+            gateway.map(|gateway| &gateway.frontends)
+        }
+        self.parts.get(key).is_some_and(|now| {
+            part.entry.is_some() == now.entry.is_some()
+                && now.gateway.hosts == part.gateway.hosts
+                && frontends(self.l4.gateways.get(key)) == frontends(before.get(key).and_then(Option::as_ref))
+        })
     }
 
     /// The pseudo-gateway of the shared ports, which is there while a gateway has a host; gives what was there.
@@ -90,47 +111,13 @@ impl Plan {
         let (before, now) = (of(old.as_ref()), of(self.l4.gateways.get(&key)));
         if before != now {
             let table = Arc::make_mut(&mut self.l7);
-            for gone in before.difference(&now) {
-                if matches!(table.frontends.get(&gone.address), Some(Entry::Shared)) {
-                    table.frontends.remove(&gone.address);
-                }
-            }
-            table.frontends.extend(now.iter().map(|frontend| (frontend.address, Entry::Shared)));
+            before.difference(&now).for_each(|gone| table.unshare(&gone.address));
+            now.iter().for_each(|frontend| table.share(frontend.address));
         }
         old
     }
 }
 
-/// Enters a gateway under its hosts, and under its own port where the proxy serves that.
-fn enter<'a>(table: &mut RouteTable, part: &Part, frontends: impl Iterator<Item = &'a Frontend>) {
-    let Some(entry) = &part.entry else { return };
-    for host in &part.gateway.hosts {
-        match host.wildcard() {
-            Some(suffix) => table.wildcards.insert(suffix.to_owned(), entry.clone()),
-            None => table.hosts.insert(host.as_str().to_owned(), entry.clone()),
-        };
-    }
-    if part.gateway.layer == Layer::Request {
-        let entries = frontends.map(|frontend| (frontend.address, Entry::Gateway(entry.clone())));
-        table.frontends.extend(entries);
-    }
-}
-
-/// Undoes [`enter`].
-fn remove<'a>(
-    table: &mut RouteTable,
-    gateway: &ResolvedGateway,
-    frontends: impl Iterator<Item = &'a Frontend>,
-) {
-    for host in &gateway.hosts {
-        match host.wildcard() {
-            Some(suffix) => table.wildcards.remove(suffix),
-            None => table.hosts.remove(host.as_str()),
-        };
-    }
-    if gateway.layer == Layer::Request {
-        for frontend in frontends {
-            table.frontends.remove(&frontend.address);
-        }
-    }
+fn addresses(gateway: Option<&Arc<L4Gateway>>) -> impl Iterator<Item = &SocketAddr> {
+    gateway.into_iter().flat_map(|gateway| gateway.frontends.keys().map(|frontend| &frontend.address))
 }

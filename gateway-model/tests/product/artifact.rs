@@ -190,7 +190,7 @@ fn hosts_match_without_regard_to_case_and_port() {
 #[test]
 fn hosts_are_served_on_the_shared_port() {
     let agent = Agent::of(FOO_INGRESS, &three_pods());
-    assert_eq!(agent.port(80), Some(&Entry::Shared));
+    assert_eq!(agent.port(80), Some(Entry::Shared));
     assert_eq!(agent.planner.plan().l4.gateways[&GatewayKey::shared()].target, Target::Agent);
     assert_eq!(agent.host("foo.bar.com").map(|gateway| &gateway.key), Some(&key("foo-ingress")));
 }
@@ -198,7 +198,7 @@ fn hosts_are_served_on_the_shared_port() {
 #[test]
 fn hosts_with_tls_are_served_on_the_shared_tls_port_too() {
     let agent = Agent::of(&format!("{FOO_INGRESS}tls: foo-tls\n"), &three_pods());
-    assert_eq!((agent.port(80), agent.port(443)), (Some(&Entry::Shared), Some(&Entry::Shared)));
+    assert_eq!((agent.port(80), agent.port(443)), (Some(Entry::Shared), Some(Entry::Shared)));
     assert_eq!(Agent::of(FOO_INGRESS, &three_pods()).port(443), None);
 }
 

@@ -244,7 +244,7 @@ impl Agent {
     }
 
     /// Who answers on a port of the node, where the proxy does.
-    fn port(&self, port: u16) -> Option<&Entry> {
+    fn port(&self, port: u16) -> Option<Entry<'_>> {
         self.planner.plan().l7.find_frontend(&([192, 0, 2, 1], port).into())
     }
 

@@ -76,7 +76,7 @@ fn begin(context: &Rc<Context>, stream: TcpStream, peer: SocketAddr) {
     };
     // Gone already, where the address is not to be had.
     let Ok(frontend) = stream.local_addr() else { return };
-    if !context.shared.table.load().frontends.contains_key(&frontend) {
+    if context.shared.table.load().find_frontend(&frontend).is_none() {
         context.counters.refuse(Refusal::UnknownFrontend);
         return;
     }

@@ -58,10 +58,8 @@ impl Gateways {
         }
         *self.table.borrow_mut() = Arc::clone(&newest);
         self.bound.borrow_mut().clear();
-        let gateways: HashMap<_, _> =
-            newest.gateways().into_iter().map(|gateway| (&gateway.key, gateway)).collect();
         for (key, live) in self.live.borrow().iter() {
-            live.retire_what_left(gateways.get(key).map(|gateway| &***gateway), context);
+            live.retire_what_left(newest.find(key).map(|gateway| &**gateway), context);
         }
     }
 

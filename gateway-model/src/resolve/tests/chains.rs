@@ -179,17 +179,20 @@ fn at_l7_the_gateway_behind_a_chained_route_decides_in_turn() {
         panic!("the proxy serves it")
     };
     assert!(Arc::ptr_eq(own, &inner), "one and the same, with its picks");
-    let names: Vec<&str> = plan.l7.gateways().iter().map(|gateway| gateway.key.name.as_str()).collect();
-    assert_eq!(names, ["inner", "outer"]);
 }
 
 #[test]
-fn a_gateway_that_only_others_lead_to_is_among_those_of_the_table() {
+fn a_gateway_whose_port_the_kernel_has_is_the_one_in_the_table_that_others_lead_to() {
     let http = format!("{OUTER}level: request\n---\n{}", inner("")).replace("/tcp", "/http");
     let (_, plan) = planned(&http, &pods());
-    let names: Vec<&str> = plan.l7.gateways().iter().map(|gateway| gateway.key.name.as_str()).collect();
-    assert_eq!(names, ["inner", "outer"]);
-    assert!(plan.l7.find_frontend(&"192.0.2.1:7002".parse().unwrap()).is_none(), "the kernel has its port");
+    assert_eq!(plan.l4.gateways[&GatewayKey::new("default", "inner")].target, Target::Ring);
+    let [outer, inner] = ["192.0.2.1:7001", "192.0.2.1:7002"].map(|at| {
+        let found = plan.l7.find_frontend(&at.parse().unwrap());
+        let Some(Entry::Gateway(gateway)) = found else { panic!("nobody answers on {at}: {found:?}") };
+        gateway
+    });
+    let chained: Vec<_> = outer.routes.iter().filter_map(|route| route.chained.as_ref()).collect();
+    assert!(matches!(chained[..], [one] if Arc::ptr_eq(one, inner)));
 }
 
 #[test]
