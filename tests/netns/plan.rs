@@ -144,7 +144,7 @@ impl Shop {
             let end = (share * self.slots).checked_div(total).unwrap_or(0);
             while slots.len() < end {
                 let member = if usable.is_empty() { None } else { Some(first + slots.len() % usable.len()) };
-                slots.push(member.map_or(Ring::NOBODY, |member| member as u32));
+                slots.push(member.map_or(Ring::NOBODY, |member| member as u16));
             }
         }
         slots.resize(self.slots, Ring::NOBODY);

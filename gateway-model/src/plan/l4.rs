@@ -93,12 +93,14 @@ pub struct Ring {
     /// The endpoints that slots refer to, with their routes.
     pub members: Arc<[(RouteName, SocketAddr)]>,
     /// Per slot an index into `members`, or [`Ring::NOBODY`]. The length is a power of two.
-    pub slots: Arc<[u32]>,
+    pub slots: Arc<[u16]>,
 }
 
 impl Ring {
     /// A slot that refuses new connections.
-    pub const NOBODY: u32 = u32::MAX;
+    pub const NOBODY: u16 = u16::MAX;
+    /// Most members.
+    pub const MEMBERS: usize = Self::NOBODY as usize;
 
     /// A ring of which every slot refuses.
     pub fn nobody(size: u32) -> Self {
@@ -107,14 +109,14 @@ impl Ring {
 
     /// The endpoint of a slot, with its route.
     pub fn endpoint(&self, slot: usize) -> Option<&(RouteName, SocketAddr)> {
-        self.members.get(*self.slots.get(slot)? as usize)
+        self.members.get(usize::from(*self.slots.get(slot)?))
     }
 
     /// How many slots each route has; routes without any are left out.
     pub fn shares(&self) -> BTreeMap<&RouteName, u32> {
         let mut counts = vec![0_u32; self.members.len()];
         for slot in self.slots.iter().filter(|slot| **slot != Self::NOBODY) {
-            counts[*slot as usize] += 1;
+            counts[usize::from(*slot)] += 1;
         }
         let mut shares = BTreeMap::new();
         for ((route, _), count) in self.members.iter().zip(counts) {

@@ -78,7 +78,7 @@ impl Last {
             parts.iter().zip(&self.parts).zip(slots.into_iter().zip(self.crowds))
         {
             crowds.push(if part == old {
-                let owners = slots.iter().map(|slot| self.ring.slots[*slot as usize] - first);
+                let owners = slots.iter().map(|slot| u32::from(self.ring.slots[*slot as usize]) - first);
                 writer.write(part, &slots, owners);
                 crowd
             } else {
@@ -115,7 +115,7 @@ fn change_crowd(crowd: Crowd, seed: u64, old: &Part, new: &Part, slots: &[u32]) 
 
 /// A ring in the making.
 struct Writer {
-    slots: Vec<u32>,
+    slots: Vec<u16>,
     first: u32,
 }
 
@@ -127,7 +127,7 @@ impl Writer {
     /// Enters the next part, of which the owner of each slot is known.
     fn write(&mut self, part: &Part, slots: &[u32], owners: impl Iterator<Item = u32>) {
         for (slot, owner) in slots.iter().zip(owners) {
-            self.slots[*slot as usize] = self.first + owner;
+            self.slots[*slot as usize] = (self.first + owner) as u16;
         }
         self.first += part.endpoints.len() as u32;
     }

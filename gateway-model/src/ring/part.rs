@@ -19,6 +19,12 @@ pub(super) fn usable(routes: &[RingRoute]) -> Vec<Part> {
     let mut parts: Vec<Part> = usable.map(Part::new).collect();
     parts.sort_by(|a, b| a.name.cmp(&b.name));
     parts.dedup_by(|a, b| a.name == b.name);
+    if parts.iter().map(|part| part.endpoints.len()).sum::<usize>() > Ring::MEMBERS {
+        // More than the kernel has room for, but whoever asks for a plan gets one.
+        let each = (Ring::MEMBERS / parts.len()).max(1);
+        parts.iter_mut().for_each(|part| part.endpoints.truncate(each));
+        parts.truncate(Ring::MEMBERS);
+    }
     parts
 }
 
@@ -45,7 +51,7 @@ pub(super) fn share_slots(size: u32, seed: u64, parts: &[Part]) -> Vec<Vec<u32>>
 pub(super) fn slots_of(ring: &Ring, parts: &[Part]) -> Vec<Vec<u32>> {
     let part_of: Vec<u32> =
         parts.iter().zip(0..).flat_map(|(part, index)| part.endpoints.iter().map(move |_| index)).collect();
-    collect(parts.len(), ring.slots.iter().map(|member| part_of[*member as usize]))
+    collect(parts.len(), ring.slots.iter().map(|member| part_of[usize::from(*member)]))
 }
 
 fn collect(parts: usize, owners: impl Iterator<Item = u32>) -> Vec<Vec<u32>> {

@@ -159,6 +159,16 @@ fn more_endpoints_than_slots_leave_some_without() {
 }
 
 #[test]
+fn more_endpoints_than_a_ring_can_name_leave_some_without() {
+    let mut memo = Memo::default();
+    let routes = [route("a", 1, 0..40_000), route("b", 1, 40_000..80_000)];
+    let ring = memo.assign(65_536, 1, &routes);
+    assert!(ring.members.len() <= Ring::MEMBERS && ring.slots.iter().all(|slot| *slot != Ring::NOBODY));
+    let fewer = [route("a", 1, 0..39_999), route("b", 1, 40_000..80_000)];
+    assert_eq!(memo.assign(65_536, 1, &fewer).shares().into_values().collect::<Vec<_>>(), [32_768; 2]);
+}
+
+#[test]
 fn sizes_are_powers_of_two_up_to_the_largest() {
     let routes = [route("(1)", 1, 0..1)];
     for (asked, size) in [(0, 1), (1, 1), (3, 4), (65_536, 65_536), (u32::MAX, 65_536)] {

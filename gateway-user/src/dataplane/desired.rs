@@ -100,7 +100,7 @@ pub(super) struct DesiredRing {
     /// Per member of the plan's ring its backend id, or REFUSE where it cannot be used.
     members: Arc<[u32]>,
     /// The plan's slots; `None`: every slot is the agent's.
-    slots: Option<Arc<[u32]>>,
+    slots: Option<Arc<[u16]>>,
     /// How many slots the plan has.
     pub(super) len: usize,
     /// What slots say that have no endpoint.
@@ -115,7 +115,7 @@ impl DesiredRing {
             None => AGENT,
             Some(slots) => {
                 let member = slots[at & (slots.len() - 1)];
-                self.members.get(member as usize).copied().unwrap_or(self.nobody)
+                self.members.get(usize::from(member)).copied().unwrap_or(self.nobody)
             }
         }
     }
@@ -436,7 +436,7 @@ mod tests {
             target: Target::Ring,
             routes: [(route.clone(), L4Route { endpoints: endpoints.iter().copied().collect() })].into(),
             ring4: l4::Ring {
-                slots: (0..4).map(|at| at % endpoints.len().max(1) as u32).collect(),
+                slots: (0..4).map(|at| at % endpoints.len().max(1) as u16).collect(),
                 members: endpoints.iter().map(|endpoint| (route.clone(), *endpoint)).collect(),
             },
             ring6: l4::Ring { members: [].into(), slots: [0; 4].into() },

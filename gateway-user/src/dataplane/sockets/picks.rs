@@ -32,7 +32,7 @@ pub(in super::super) struct Shares {
     /// Backend ids, REFUSE for those that cannot be used.
     pub(in super::super) members: Arc<[u32]>,
     /// Index of a member per slot; `None`: every slot is the agent's.
-    pub(in super::super) slots: Option<Arc<[u32]>>,
+    pub(in super::super) slots: Option<Arc<[u16]>>,
 }
 
 /// PICKS, `PICK_COUNTS` and `PICK_NODES`.
@@ -143,7 +143,7 @@ impl Shares {
         let mut counts = vec![0_u32; self.members.len()];
         let mut nobody = 0;
         for slot in slots.iter() {
-            *counts.get_mut(*slot as usize).unwrap_or(&mut nobody) += 1;
+            *counts.get_mut(usize::from(*slot)).unwrap_or(&mut nobody) += 1;
         }
         let mut leaves = BTreeMap::new();
         let members = self.members.iter().copied().zip(counts);
