@@ -1,6 +1,6 @@
 //! What the kernel holds against what should be there: read from the maps, not from memory.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, io, net::SocketAddr};
 
 use gateway_common::abi::{
     backend::{AGENT, Backend, DROP, KERNEL, NONE, REFUSE, mode},
@@ -118,13 +118,15 @@ pub(super) fn read(
         });
     }
     for ((gateway, family, _), ring) in &shadow.rings {
-        dump.rings.push(dump_ring(ring, names.gateway(*gateway), *family, &backends, &names));
+        let dumped = dump_ring(ring, names.gateway(*gateway), *family, &backends, &names);
+        dump.rings.push(dumped.map_err(Error::map("RING", "map"))?);
     }
     for (&id, backend) in &backends {
         dump.backends.extend(dump_backend(id, backend, &names));
     }
     if plan.is_some() {
-        dump.differences = differences(shadow, desired, &kernel.frontends, &backends);
+        let found = differences(shadow, desired, &kernel.frontends, &backends);
+        dump.differences = found.map_err(Error::map("RING", "map"))?;
     }
     Ok(dump)
 }
@@ -171,9 +173,9 @@ fn dump_ring(
     family: Family,
     backends: &BTreeMap<u32, Backend>,
     names: &Names<'_>,
-) -> RingDump {
+) -> io::Result<RingDump> {
     let mut pairs = BTreeMap::new();
-    for slot in ring.iter() {
+    for slot in ring.slots()?.iter() {
         *pairs.entry((slot.current, slot.previous)).or_insert(0) += 1;
     }
     let (mut current, mut previous, mut asking) = (BTreeMap::new(), BTreeMap::new(), 0);
@@ -184,7 +186,7 @@ fn dump_ring(
             asking += count;
         }
     }
-    RingDump { ring: ring.index, gateway, family, slots: ring.slots.len(), current, previous, asking }
+    Ok(RingDump { ring: ring.index, gateway, family, slots: ring.len, current, previous, asking })
 }
 
 fn dump_backend(id: u32, backend: &Backend, names: &Names<'_>) -> Option<BackendDump> {
@@ -241,7 +243,7 @@ fn differences(
     desired: &Desired,
     frontends: &BTreeMap<l4::Frontend, gateway_common::abi::frontend::Frontend>,
     backends: &BTreeMap<u32, Backend>,
-) -> Vec<String> {
+) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for (frontend, want) in &desired.frontends {
         let ring = shadow.rings.get(&want.ring).map(|ring| ring.index);
@@ -265,10 +267,11 @@ fn differences(
     }
     for (key, want) in &desired.rings {
         let Some(ring) = shadow.rings.get(key) else { continue };
-        let wrong = ring.iter().enumerate().filter(|(at, slot)| slot.current != want.target(*at)).count();
+        let slots = ring.slots()?;
+        let wrong = slots.iter().enumerate().filter(|(at, slot)| slot.current != want.target(*at)).count();
         if wrong > 0 {
             found.push(format!("ring {}: {wrong} slots send new connections elsewhere", ring.index));
         }
     }
-    found
+    Ok(found)
 }

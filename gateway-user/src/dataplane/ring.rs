@@ -1,4 +1,5 @@
-//! Rings in the kernel: created, pinned, mapped into memory, found again.
+//! Rings in the kernel: created, pinned, found again, and mapped into memory while something looks at their slots:
+//! of thousands few change at a time.
 
 mod changed;
 
@@ -24,8 +25,8 @@ use super::{
 pub(super) struct Ring {
     /// Its index in RINGS and the name of its pin.
     pub(super) index: u32,
-    /// Its slots.
-    pub(super) slots: SlotMemory,
+    /// How many slots it has.
+    pub(super) len: usize,
     changed_at: ChangedAt,
     /// How many slots ask.
     asking: usize,
@@ -58,7 +59,7 @@ impl Ring {
         let path = pin_path(pins, index);
         remove_pin(&path)?;
         sys::pin(map.as_fd(), &path).map_err(Error::pin("pin", &path))?;
-        Ok(Self::new(index, slots, initial.len(), map, now, false))
+        Ok(Self::new(index, &slots, initial.len(), map, now, false))
     }
 
     /// Opens a pinned ring; `None` where there is none with this index and at least `slots` slots.
@@ -74,24 +75,29 @@ impl Ring {
             return Ok(None);
         }
         let memory = SlotMemory::map(map.as_fd(), len).map_err(Error::pin("map", &path))?;
-        Ok(Some(Self::new(index, memory, slots, map, now, true)))
+        Ok(Some(Self::new(index, &memory, slots, map, now, true)))
     }
 
     fn new(
         index: u32,
-        slots: SlotMemory,
+        slots: &SlotMemory,
         least_slots: usize,
         map: OwnedFd,
         now: u32,
         is_adopted: bool,
     ) -> Self {
         let (mut asking, mut to_agent) = (0, 0);
-        for slot in (0..slots.len()).map(|at| slots.load(at)) {
+        for slot in slots.iter() {
             asking += usize::from(slot.previous != NONE);
             to_agent += usize::from(slot::needs_agent(slot));
         }
-        let changed_at = ChangedAt::All(now);
-        Self { index, slots, changed_at, asking, to_agent, asking_since: now, is_adopted, least_slots, map }
+        let (changed_at, len) = (ChangedAt::All(now), slots.len());
+        Self { index, len, changed_at, asking, to_agent, asking_since: now, is_adopted, least_slots, map }
+    }
+
+    /// Its slots, as they are at any moment while this lives.
+    pub(super) fn slots(&self) -> io::Result<SlotMemory> {
+        SlotMemory::map(self.map.as_fd(), self.len)
     }
 
     /// Whether a slot of it asks.
@@ -123,21 +129,22 @@ impl Ring {
     }
 
     /// Sends new connections of each slot to the desired backend. Returns how many slots changed.
-    pub(super) fn write(&mut self, desired: impl Iterator<Item = u32>, now: u32) -> usize {
-        let mut changed = 0;
-        for (at, desired) in desired.enumerate().take(self.slots.len()) {
-            let old = self.slots.load(at);
+    pub(super) fn write(&mut self, desired: impl Iterator<Item = u32>, now: u32) -> io::Result<usize> {
+        let (slots, mut changed) = (self.slots()?, 0);
+        for (at, desired) in desired.enumerate().take(self.len) {
+            let old = slots.load(at);
             let new = slot::transition(old, desired);
             if new != old {
                 if !self.asks() {
                     self.asking_since = now;
                 }
-                self.store(at, old, new);
-                self.changed_at.set(at, now, self.slots.len());
+                slots.store(at, new);
+                self.count(old, new);
+                self.changed_at.set(at, now, self.len);
                 changed += 1;
             }
         }
-        changed
+        Ok(changed)
     }
 
     /// Settles the slots for which `verdict(slot number, slot, second of its last change)` says how, of those that did
@@ -146,17 +153,19 @@ impl Ring {
         &mut self,
         began: u32,
         mut verdict: impl FnMut(usize, Slot, u32) -> Option<Slot>,
-    ) -> usize {
+    ) -> io::Result<usize> {
         let (mut settled, mut since, mut is_seen_whole) = (0, u32::MAX, true);
-        for at in 0..self.slots.len() {
-            let (old, changed_at) = (self.slots.load(at), self.changed_at.get(at));
+        let slots = self.slots()?;
+        for at in 0..self.len {
+            let (old, changed_at) = (slots.load(at), self.changed_at.get(at));
             if old.previous == NONE {
                 continue;
             }
             is_seen_whole &= changed_at < began;
             let new = if changed_at < began { verdict(at, old, changed_at) } else { None };
             if let Some(new) = new {
-                self.store(at, old, new);
+                slots.store(at, new);
+                self.count(old, new);
                 settled += 1;
             } else {
                 since = since.min(changed_at);
@@ -167,20 +176,15 @@ impl Ring {
         if !self.asks() {
             self.changed_at = ChangedAt::All(0);
         }
-        settled
+        Ok(settled)
     }
 
-    fn store(&mut self, at: usize, old: Slot, new: Slot) {
-        self.slots.store(at, new);
+    /// Takes note of what has become of a slot.
+    fn count(&mut self, old: Slot, new: Slot) {
         self.asking += usize::from(new.previous != NONE);
         self.asking -= usize::from(old.previous != NONE);
         self.to_agent += usize::from(slot::needs_agent(new));
         self.to_agent -= usize::from(slot::needs_agent(old));
-    }
-
-    /// All slots, as they are now.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Slot> {
-        (0..self.slots.len()).map(|at| self.slots.load(at))
     }
 
     /// Takes the ring with this index away.

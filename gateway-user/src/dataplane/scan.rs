@@ -2,7 +2,8 @@
 //! and which numbers are used nowhere any more.
 
 use std::{
-    collections::{HashMap, HashSet},
+    cell::RefCell,
+    collections::{HashMap, HashSet, hash_map::Entry as Place},
     io,
     net::IpAddr,
 };
@@ -25,7 +26,10 @@ use super::{
     maps::{FlowMaps, Maps},
     ring::Ring,
     shadow::Shadow,
-    sys::table::{Cursor, Table},
+    sys::{
+        memory::SlotMemory,
+        table::{Cursor, Table},
+    },
 };
 
 /// Entries asked of the kernel at once.
@@ -57,6 +61,8 @@ pub(super) struct Scan {
 pub(super) struct Judge<'a> {
     shadow: &'a Shadow,
     rings: HashMap<u32, &'a Ring>,
+    /// Slots of those that were asked for.
+    slots: RefCell<HashMap<u32, SlotMemory>>,
     times: &'a IdleTimes,
     now: u32,
     hash_seed: u32,
@@ -65,7 +71,7 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(shadow: &'a Shadow, times: &'a IdleTimes, now: u32, hash_seed: u32) -> Self {
         let rings = shadow.rings.values().map(|ring| (ring.index, ring)).collect();
-        Self { shadow, rings, times, now, hash_seed }
+        Self { shadow, rings, slots: RefCell::default(), times, now, hash_seed }
     }
 
     /// Whether `backend` is still the endpoint that it was in `generation`; pseudo-backends always are.
@@ -79,7 +85,7 @@ impl<'a> Judge<'a> {
 
     /// Whether entries may name slots of a time when the ring had fewer: the flow's slot now may be another.
     fn has_grown(&self, ring: u32) -> bool {
-        self.rings.get(&ring).is_some_and(|ring| ring.least_slots < ring.slots.len())
+        self.rings.get(&ring).is_some_and(|ring| ring.least_slots < ring.len)
     }
 
     /// The asking slot that a flow at `backend` falls into, if settling would move it: ring index and slot.
@@ -89,21 +95,36 @@ impl<'a> Judge<'a> {
         frontend: (IpAddr, u16),
         kind: Kind,
         backend: u32,
-    ) -> Option<(u32, u32)> {
+    ) -> io::Result<Option<(u32, u32)>> {
         let (protocol, number) = if kind == Kind::Udp { (Protocol::Udp, 17) } else { (Protocol::Tcp, 6) };
-        let value = self.shadow.frontends.get(&l4::Frontend { address: frontend.into(), protocol })?;
+        let frontends = &self.shadow.frontends;
+        let Some(value) = frontends.get(&l4::Frontend { address: frontend.into(), protocol }) else {
+            return Ok(None);
+        };
         let (mut from, mut to) = (client, frontend);
         if value.flags & BY_CLIENT != 0 {
             (from.1, to.1) = (0, 0);
         }
-        let at = flow_hash(from, to, number, self.hash_seed)? & value.ring_mask;
-        let slot = self.slot(value.ring, at)?;
-        (slot.previous != NONE && slot.current != backend).then_some((value.ring, at))
+        // Only rings that ask are looked at, which few do.
+        if !self.rings.get(&value.ring).is_some_and(|ring| ring.asks()) {
+            return Ok(None);
+        }
+        let Some(hash) = flow_hash(from, to, number, self.hash_seed) else { return Ok(None) };
+        let at = hash & value.ring_mask;
+        let slot = self.slot(value.ring, at)?.unwrap_or_default();
+        Ok((slot.previous != NONE && slot.current != backend).then_some((value.ring, at)))
     }
 
-    fn slot(&self, ring: u32, slot: u32) -> Option<Slot> {
-        let ring = self.rings.get(&ring)?;
-        (ring.slots.len() > slot as usize).then(|| ring.slots.load(slot as usize))
+    fn slot(&self, ring: u32, slot: u32) -> io::Result<Option<Slot>> {
+        let Some(known) = self.rings.get(&ring).filter(|ring| ring.len > slot as usize) else {
+            return Ok(None);
+        };
+        let mut slots = self.slots.borrow_mut();
+        let slots = match slots.entry(ring) {
+            Place::Occupied(mapped) => mapped.into_mut(),
+            Place::Vacant(place) => place.insert(known.slots()?),
+        };
+        Ok(Some(slots.load(slot as usize)))
     }
 }
 
@@ -117,42 +138,48 @@ enum Fate {
 /// The values of the flow tables, seen alike.
 trait Tracked<K>: Pod {
     /// Judges the entry, and notes in `scan` what it names.
-    fn judge(&self, key: &K, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate;
+    fn judge(&self, key: &K, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> io::Result<Fate>;
 }
 
 impl<A> Tracked<FlowKey<A>> for Flow {
-    fn judge(&self, _key: &FlowKey<A>, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
+    fn judge(&self, _key: &FlowKey<A>, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> io::Result<Fate> {
         let alive = judge.is_alive(self.backend, self.generation);
         if is_over(kind, Entry { state: self.state, seen: self.seen, alive }, judge.now, judge.times) {
-            return Fate::Remove;
+            return Ok(Fate::Remove);
         }
-        let slot = judge.slot(self.ring, self.slot).unwrap_or_default();
+        let slot = judge.slot(self.ring, self.slot)?.unwrap_or_default();
         let elsewhere = slot.current != self.backend;
         if kind == Kind::Established && slot.previous == NONE && !elsewhere && !judge.has_grown(self.ring) {
             // A settled slot sends it there anyway.
-            return Fate::Remove;
+            return Ok(Fate::Remove);
         }
         scan.backends.insert(self.backend);
         scan.rings.insert(self.ring);
         if alive && elsewhere {
             scan.hold(self.ring, self.slot);
         }
-        Fate::Keep
+        Ok(Fate::Keep)
     }
 }
 
 macro_rules! outgoing_is_tracked {
     ($($address:ty),+) => {$(
         impl Tracked<FlowKey<$address>> for Outgoing {
-            fn judge(&self, key: &FlowKey<$address>, kind: Kind, judge: &Judge<'_>, scan: &mut Scan) -> Fate {
+            fn judge(
+                &self,
+                key: &FlowKey<$address>,
+                kind: Kind,
+                judge: &Judge<'_>,
+                scan: &mut Scan,
+            ) -> io::Result<Fate> {
                 let entry = Entry { state: self.state, seen: self.seen, alive: true };
                 if is_over(kind, entry, judge.now, judge.times) {
-                    return Fate::Remove;
+                    return Ok(Fate::Remove);
                 }
                 let address = (IpAddr::from(key.frontend), u16::from_be_bytes(key.frontend_port)).into();
                 let protocol = if kind == Kind::Udp { Protocol::Udp } else { Protocol::Tcp };
                 scan.origins.insert(l4::Frontend { address, protocol });
-                Fate::Keep
+                Ok(Fate::Keep)
             }
         }
     )+};
@@ -168,11 +195,11 @@ macro_rules! reply_is_tracked {
                 kind: Kind,
                 judge: &Judge<'_>,
                 scan: &mut Scan,
-            ) -> Fate {
+            ) -> io::Result<Fate> {
                 let alive = judge.is_alive(self.backend, self.generation);
                 let entry = Entry { state: self.state, seen: self.seen, alive };
                 if is_over(kind, entry, judge.now, judge.times) {
-                    return Fate::Remove;
+                    return Ok(Fate::Remove);
                 }
                 scan.backends.insert(self.backend);
                 if alive && !state::is_closing(self.state) {
@@ -180,11 +207,11 @@ macro_rules! reply_is_tracked {
                     let client = end(key.client, key.client_port);
                     let frontend = end(self.frontend, self.frontend_port);
                     // `OLD` knows as many flows as it has room for, and none that is silent; this knows all.
-                    if let Some((ring, slot)) = judge.asking_slot(client, frontend, kind, self.backend) {
+                    if let Some((ring, slot)) = judge.asking_slot(client, frontend, kind, self.backend)? {
                         scan.hold(ring, slot);
                     }
                 }
-                Fate::Keep
+                Ok(Fate::Keep)
             }
         }
     )+};
@@ -247,7 +274,7 @@ impl Scan {
         let mut entries = Vec::new();
         let more = table.next_batch(&mut self.cursor, BATCH, &mut entries)?;
         for (key, value) in &entries {
-            if value.judge(key, kind, judge, self) == Fate::Remove
+            if value.judge(key, kind, judge, self)? == Fate::Remove
                 && still_over(table, key, kind, judge, self)?
             {
                 table.remove(key)?;
@@ -365,5 +392,8 @@ fn still_over<K: Pod, V: Tracked<K>>(
     judge: &Judge<'_>,
     scan: &mut Scan,
 ) -> io::Result<bool> {
-    Ok(table.get(key)?.is_some_and(|value| value.judge(key, kind, judge, scan) == Fate::Remove))
+    match table.get(key)? {
+        Some(value) => Ok(value.judge(key, kind, judge, scan)? == Fate::Remove),
+        None => Ok(false),
+    }
 }

@@ -1,6 +1,6 @@
 //! What a finished scan of the flow tables allows: slots settle, numbers are freed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, io};
 
 use gateway_common::abi::{
     backend::{Backend, FIRST_REAL, mode},
@@ -20,7 +20,7 @@ impl Dataplane {
     /// Draws the conclusions from a scan that has seen every table.
     pub(super) fn finish_scan(&mut self, scan: &Scan, now: u32, ticked: &mut Ticked) -> Result<(), Error> {
         ticked.expired += scan.expired;
-        ticked.settled += self.settle_slots(scan, now);
+        ticked.settled += self.settle_slots(scan, now)?;
         if ticked.settled > 0 {
             self.write_listening_flags()?;
         }
@@ -31,7 +31,7 @@ impl Dataplane {
         Ok(())
     }
 
-    fn settle_slots(&mut self, scan: &Scan, now: u32) -> usize {
+    fn settle_slots(&mut self, scan: &Scan, now: u32) -> Result<usize, Error> {
         let window = self.options.drain_window.as_secs() as u32;
         let dead = dead_backends(&self.shadow);
         let mut settled = 0;
@@ -44,7 +44,7 @@ impl Dataplane {
                 continue;
             }
             let held = scan.held_of(ring);
-            settled += ring.settle(scan.began, |at, slot: Slot, changed_at| {
+            let done = ring.settle(scan.began, |at, slot: Slot, changed_at| {
                 let drain = Drain {
                     window_over: now.saturating_sub(changed_at) >= window,
                     previous_dead: dead.is_dead(slot.previous),
@@ -52,8 +52,9 @@ impl Dataplane {
                 };
                 slot::settle(slot, drain)
             });
+            settled += done.map_err(Error::map("RING", "map"))?;
         }
-        settled
+        Ok(settled)
     }
 
     /// Frontends whose last slot of the agent's has settled need its listeners no more.
@@ -75,7 +76,7 @@ impl Dataplane {
         if !self.shadow.backends.has_retired() {
             return Ok(0);
         }
-        let named = retired_of_slots(&self.shadow);
+        let named = retired_of_slots(&self.shadow).map_err(Error::map("RING", "map"))?;
         let freed =
             self.shadow.backends.release(scan.number, |id| scan.found_backend(id) || named.contains(&id));
         for (_, id) in &freed {
@@ -132,11 +133,15 @@ fn dead_backends(shadow: &Shadow) -> Dead {
 }
 
 /// Retired backends that slots name, which only their own gateways' do.
-fn retired_of_slots(shadow: &Shadow) -> HashSet<u32> {
+fn retired_of_slots(shadow: &Shadow) -> io::Result<HashSet<u32>> {
     let retired = shadow.backend_values.iter().filter(|(id, _)| shadow.backends.is_retired(**id));
     let gateways: HashSet<u32> = retired.map(|(_, backend)| backend.gateway).collect();
     let rings = shadow.rings.iter().filter(|((gateway, ..), _)| gateways.contains(gateway));
-    let slots = rings.flat_map(|(_, ring)| ring.iter());
-    let named = slots.flat_map(|slot| [slot.current, slot.previous]);
-    named.filter(|id| shadow.backends.is_retired(*id)).collect()
+    let mut named = HashSet::new();
+    for (_, ring) in rings {
+        let ids = ring.slots()?;
+        let ids = ids.iter().flat_map(|slot| [slot.current, slot.previous]);
+        named.extend(ids.filter(|id| shadow.backends.is_retired(*id)));
+    }
+    Ok(named)
 }

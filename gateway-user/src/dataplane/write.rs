@@ -123,8 +123,9 @@ impl Writer<'_> {
         let mut fresh = Vec::new();
         for (key, want) in wanted(&touched.rings, &desired.rings) {
             match self.shadow.rings.get_mut(key) {
-                Some(ring) if ring.slots.len() >= want.len => {
-                    self.written.slots += ring.write((0..).map(|at| want.target(at)), self.now);
+                Some(ring) if ring.len >= want.len => {
+                    let written = ring.write((0..).map(|at| want.target(at)), self.now);
+                    self.written.slots += written.map_err(Error::map("RING", "map"))?;
                 }
                 _ => fresh.push((*key, self.make_ring(*key, want)?)),
             }
@@ -132,7 +133,7 @@ impl Writer<'_> {
         let (keys, rings): (Vec<RingKey>, Vec<Ring>) = fresh.into_iter().unzip();
         let (count, published) = Ring::publish(&rings, self.maps);
         for (key, ring) in keys.into_iter().zip(rings).take(count) {
-            self.written.slots += ring.slots.len();
+            self.written.slots += ring.len;
             self.shadow.rings.insert(key, ring);
         }
         published
@@ -144,8 +145,9 @@ impl Writer<'_> {
         let limit = self.shadow.ring_ids.end();
         let index = self.shadow.ring_ids.give(&key).ok_or(Error::Full { what: "rings", limit })?;
         let old = self.shadow.rings.get(&key);
-        let slot = |at: usize| match old {
-            Some(old) => slot::transition(old.slots.load(at & (old.slots.len() - 1)), want.target(at)),
+        let slots = old.map(Ring::slots).transpose().map_err(Error::map("RING", "map"))?;
+        let slot = |at: usize| match &slots {
+            Some(old) => slot::transition(old.load(at & (old.len() - 1)), want.target(at)),
             None => slot::first(want.target(at)),
         };
         let initial: Vec<_> = (0..want.len).map(slot).collect();
@@ -273,7 +275,7 @@ pub(super) fn frontend_value(shadow: &Shadow, want: DesiredFrontend) -> Option<F
     let ring = shadow.rings.get(&want.ring)?;
     Some(Frontend {
         ring: ring.index,
-        ring_mask: ring.slots.len() as u32 - 1,
+        ring_mask: ring.len as u32 - 1,
         gateway: want.ring.0,
         flags: want.flags | if ring.needs_agent() { AGENT_LISTENS } else { 0 },
     })

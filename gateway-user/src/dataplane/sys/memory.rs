@@ -30,6 +30,11 @@ impl SlotMemory {
         Slot { current, previous }
     }
 
+    /// Reads all slots, one after the other.
+    pub(in super::super) fn iter(&self) -> impl Iterator<Item = Slot> {
+        (0..self.len()).map(|at| self.load(at))
+    }
+
     /// Writes a slot; the packet path sees the old or the new one, never a mixture.
     pub(in super::super) fn store(&self, index: usize, slot: Slot) {
         self.0.store(index, [slot.current, slot.previous]);
