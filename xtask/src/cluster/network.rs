@@ -137,7 +137,9 @@ fn add_namespace(name: &str, forwarding: &str) -> Result<()> {
         // Strict, as many distributions have it: an address rewritten at the wrong place shows.
         ("ipv4/conf/all/rp_filter", "1"),
         ("ipv4/conf/default/rp_filter", "1"),
+        // Many are open at a time; what is reserved are the ports of `nat`, as an agent that finds none free advises.
         ("ipv4/ip_local_port_range", "1024 65535"),
+        ("ipv4/ip_local_reserved_ports", "61000-65535"),
     ];
     let lines = settings.map(|(key, value)| format!("echo {value} > /proc/sys/net/{key}"));
     feed(inside(name, "sh").arg("-e"), lines.join("\n")).map(drop)
