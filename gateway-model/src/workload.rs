@@ -1,11 +1,13 @@
 //! Workloads: what selectors find. Standalone they come from files, in Kubernetes from Pods.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+mod labels;
 mod read;
 
+pub use labels::Labels;
 pub use read::{Parsed, parse};
 
 /// Something that runs (or is meant to run) and may be an endpoint of routes.
@@ -18,7 +20,7 @@ pub struct Workload {
     /// Name.
     pub name: String,
     /// Labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Images of its containers.
     pub images: Vec<String>,
     /// Addresses; none for one that is declared and does not run.

@@ -1,9 +1,6 @@
 //! The workloads that exist, by identity, by label and by address.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
-};
+use std::{collections::HashMap, net::IpAddr};
 
 use crate::{resolve::index::Index, selector::Selector, workload::Workload};
 
@@ -14,7 +11,7 @@ pub(super) struct Store {
     all: Vec<Workload>,
     free: Vec<u32>,
     numbers: HashMap<String, u32>,
-    addresses: HashMap<IpAddr, HashSet<u32>>,
+    addresses: HashMap<IpAddr, Vec<u32>>,
     index: Index,
 }
 
@@ -62,7 +59,10 @@ impl Store {
         let number = self.free.pop().unwrap_or(self.all.len() as u32);
         self.index.insert(number, &workload);
         for address in &workload.addresses {
-            self.addresses.entry(*address).or_default().insert(number);
+            let numbers = self.addresses.entry(*address).or_insert_with(|| Vec::with_capacity(1));
+            if !numbers.contains(&number) {
+                numbers.push(number);
+            }
         }
         self.numbers.insert(identity, number);
         match self.all.get_mut(number as usize) {
@@ -79,7 +79,7 @@ impl Store {
         self.index.remove(number, &workload);
         for address in &workload.addresses {
             if let Some(numbers) = self.addresses.get_mut(address) {
-                numbers.remove(&number);
+                numbers.retain(|known| *known != number);
                 if numbers.is_empty() {
                     self.addresses.remove(address);
                 }

@@ -98,7 +98,7 @@ fn workload() -> impl Strategy<Value = Workload> {
                 namespace: if here { "default" } else { "other" }.to_owned(),
                 kind: "pod".to_owned(),
                 name: format!("p{name}"),
-                labels,
+                labels: labels.into(),
                 addresses: std::iter::once(v4).chain(v6).skip(usize::from(address == 0)).collect(),
                 ports: (0..ports)
                     .map(|port| WorkloadPort { name: String::new(), port: 80 + port as u16 })

@@ -51,7 +51,7 @@ impl Index {
     pub(crate) fn remove(&mut self, number: u32, workload: &Workload) {
         let Some(namespace) = self.namespaces.get_mut(&workload.namespace) else { return };
         remove(&mut namespace.all, number);
-        for (label, value) in &workload.labels {
+        for (label, value) in workload.labels.iter() {
             let Some(values) = namespace.by_label.get_mut(label) else { continue };
             let Some(numbers) = values.get_mut(value) else { continue };
             remove(numbers, number);

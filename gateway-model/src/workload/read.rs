@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use super::{Workload, WorkloadPort};
+use super::{Labels, Workload, WorkloadPort};
 use crate::{
     document::{self, Fields, Node, Value, wrong},
     finding::{self, Finding},
@@ -67,7 +67,7 @@ fn read(node: &Node, namespace: &str, findings: &mut Vec<Finding>) -> Option<Wor
         namespace: text("namespace", findings).unwrap_or_else(|| namespace.to_owned()),
         kind: text("kind", findings).map_or_else(|| "pod".to_owned(), |kind| kind.to_ascii_lowercase()),
         node: text("node", findings),
-        labels: fields.take("labels").map_or_else(BTreeMap::new, |node| read_labels(node, findings)),
+        labels: fields.take("labels").map_or_else(Labels::default, |node| read_labels(node, findings).into()),
         images: fields.take("images").map_or_else(Vec::new, |node| {
             let images = node.items().iter();
             images.filter_map(|item| item.text("an image", findings).map(str::to_owned)).collect()

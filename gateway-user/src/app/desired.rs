@@ -321,7 +321,7 @@ mod tests {
             namespace: "default".to_owned(),
             kind: "pod".to_owned(),
             name: format!("g{number}-{pod}"),
-            labels: BTreeMap::from([("of".to_owned(), format!("g{number}"))]),
+            labels: [("of".to_owned(), format!("g{number}"))].into(),
             addresses: vec![IpAddr::from([10, (number >> 8) as u8, number as u8, pod])],
             ports: vec![WorkloadPort { name: String::new(), port: 80 }],
             ready,

@@ -48,7 +48,7 @@ fn workloads() -> Vec<Workload> {
             namespace: "default".to_owned(),
             kind: "pod".to_owned(),
             name: "foo-1".to_owned(),
-            labels: BTreeMap::from([label("app", "foo"), label("version", "1.0.3"), label("empty", "")]),
+            labels: [label("app", "foo"), label("version", "1.0.3"), label("empty", "")].into(),
             images: vec!["registry/foo:1.0.3".to_owned(), "proxy".to_owned()],
             addresses: ["10.0.0.1", "fd00::1"].iter().filter_map(|address| address.parse().ok()).collect(),
             ports: vec![port("http", 8080), port("", 9090)],

@@ -82,7 +82,7 @@ pub fn owner<O: Owner>(object: &O) -> Option<OwnerFacts> {
         namespace: metadata.namespace.clone().unwrap_or_default(),
         kind: O::KIND.to_owned(),
         name: metadata.name.clone().unwrap_or_default(),
-        labels: template.metadata.as_ref().and_then(|meta| meta.labels.clone()).unwrap_or_default(),
+        labels: template.metadata.as_ref().and_then(|meta| meta.labels.clone()).unwrap_or_default().into(),
         images: pod::images(containers),
         addresses: Vec::new(),
         ports: pod::ports(containers),

@@ -47,7 +47,7 @@ pub fn pod(pod: &Pod) -> Option<PodFacts> {
         namespace: pod.namespace().unwrap_or_default(),
         kind: "pod".to_owned(),
         name: pod.name_any(),
-        labels: pod.labels().clone(),
+        labels: pod.labels().clone().into(),
         images: images(containers),
         addresses: addresses.iter().filter_map(|one| one.ip.parse().ok()).collect(),
         ports: ports(containers),

@@ -11,7 +11,7 @@ use gateway_model::{
     key::GatewayKey,
     plan::l4::Frontends,
     snapshot::{SHARED_PORT, SHARED_TLS_PORT},
-    workload::{Workload, WorkloadPort},
+    workload::{Labels, Workload, WorkloadPort},
 };
 
 use super::{
@@ -41,13 +41,14 @@ impl View {
     /// The endpoints of a slice, by identity.
     pub(super) fn workloads(&self, slice: &SliceFacts) -> HashMap<String, Workload> {
         let label = in_force::label_value(&slice.gateway, &slice.route);
+        let labels = Labels::from([(LABEL.to_owned(), label)]);
         let workload = |endpoint: &EndpointFacts| {
             let workload = Workload {
                 namespace: slice.namespace.clone(),
                 // An endpoint that moves from one slice to another is in both for a moment.
                 kind: format!("{}/{}", slice.name, endpoint.address),
                 name: endpoint.pod.clone(),
-                labels: BTreeMap::from([(LABEL.to_owned(), label.clone())]),
+                labels: labels.clone(),
                 images: Vec::new(),
                 addresses: vec![endpoint.address],
                 ports: vec![WorkloadPort { name: String::new(), port: slice.port }],
