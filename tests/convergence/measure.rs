@@ -38,6 +38,7 @@ pub struct Times {
 pub async fn singles(cluster: &Cluster, scene: &Scene, changes: usize) -> Result<Times> {
     let mut times = Times::default();
     let observer = (!scene.alone).then(|| Observer::start(cluster)).transpose()?;
+    until_quiet(cluster, observer.as_ref()).await?;
     let log = Log::begin(cluster)?;
     for at in 0..changes {
         let service = (at / 2 * 7) % scene.services;
@@ -46,11 +47,11 @@ pub async fn singles(cluster: &Cluster, scene: &Scene, changes: usize) -> Result
         set_ready(cluster, &pod, at % 2 == 1).await?;
         if let Some(observer) = &observer {
             let owner = format!("service-{service}");
-            if let Some(took) = observer.until_quiet(&[owner], began).await {
+            if let Some(took) = observer.follow(&[owner], began).await {
                 times.kube_proxy.push(took);
             }
         } else {
-            sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(500)).await;
         }
     }
     times.weir = log.end(cluster)?;
@@ -62,6 +63,7 @@ pub async fn singles(cluster: &Cluster, scene: &Scene, changes: usize) -> Result
 pub async fn many(cluster: &Cluster, scene: &Scene) -> Result<Times> {
     let mut times = Times::default();
     let observer = (!scene.alone).then(|| Observer::start(cluster)).transpose()?;
+    until_quiet(cluster, observer.as_ref()).await?;
     let log = Log::begin(cluster)?;
     for is_ready in [false, true] {
         let began = Instant::now();
@@ -73,12 +75,28 @@ pub async fn many(cluster: &Cluster, scene: &Scene) -> Result<Times> {
         if let Some(observer) = &observer {
             let owners: Vec<String> =
                 (0..scene.services).map(|service| format!("service-{service}")).collect();
-            times.kube_proxy.extend(observer.until_quiet(&owners, began).await);
+            times.kube_proxy.extend(observer.follow(&owners, began).await);
         }
         sleep(QUIET).await;
     }
     times.weir = log.end(cluster)?;
     Ok(times)
+}
+
+/// Waits until neither has anything left to do of what was before: what is measured is then what is changed.
+async fn until_quiet(cluster: &Cluster, observer: Option<&Observer>) -> Result<()> {
+    let began = Instant::now();
+    let (mut lines, mut since) = (followed(cluster)?.len(), Instant::now());
+    while since.elapsed() < QUIET * 3 {
+        ensure!(began.elapsed() < Duration::from_mins(10), "there is always something that changes");
+        sleep(QUIET / 2).await;
+        let now = followed(cluster)?.len();
+        let are_rules_new = observer.is_some_and(Observer::have_rules_changed);
+        if now != lines || are_rules_new {
+            (lines, since) = (now, Instant::now());
+        }
+    }
+    Ok(())
 }
 
 /// From the patch of a weight to the acknowledgement of the node.
@@ -214,9 +232,14 @@ impl Observer {
         Ok(Self { slices: tokio::sync::Mutex::new(slices), rules: std::sync::Mutex::new(rules), monitor })
     }
 
+    /// Whether the rules have changed since this was asked.
+    fn have_rules_changed(&self) -> bool {
+        self.rules.lock().expect("nobody panics with it").try_iter().count() > 0
+    }
+
     /// From the arrival of the first slice of `owners` after `began` to the last change of the rules, in
     /// milliseconds.
-    async fn until_quiet(&self, owners: &[String], began: Instant) -> Option<f64> {
+    async fn follow(&self, owners: &[String], began: Instant) -> Option<f64> {
         let mut slices = self.slices.lock().await;
         let arrived = timeout(QUIET * 5, async {
             loop {
