@@ -1,6 +1,7 @@
 //! The process `weir`: [`dataplane`] (the kernel), [`proxy`] (requests), Kubernetes ([`control`]), the agent and the command line.
 
 pub mod admin;
+pub mod allocator;
 pub mod app;
 mod causes;
 pub mod cli;

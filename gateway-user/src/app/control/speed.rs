@@ -28,7 +28,7 @@ use crate::{
 
 /// The agent's own, for its memory to be what is measured.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: crate::allocator::Allocator = crate::allocator::ALLOCATOR;
 
 const GATEWAYS: u16 = 1_000;
 const ENDPOINTS: u8 = 10;
