@@ -1,4 +1,4 @@
-//! Where memory comes from, for the binary and for what is measured of it ([ADR 16](../../docs/adr/0016-memory.md)).
+//! Where memory comes from, for the binary and for what is measured of it (ADR 16).
 
 /// The kind of it.
 pub type Allocator = tikv_jemallocator::Jemalloc;

@@ -57,17 +57,30 @@ async fn run(args: Args) -> Result<()> {
     let scene = scene::Scene { services: args.services, endpoints: args.endpoints, alone: args.alone };
     scene.set(&cluster).await?;
     let mut summary = summary::Summary::new(&scene);
-    summary.memory(&cluster)?;
-    let singles = measure::singles(&cluster, &scene, args.changes).await?;
-    summary.add("one endpoint goes or comes back", &singles);
-    let many = measure::many(&cluster, &scene).await?;
-    summary.add("one endpoint of each service at once", &many);
-    summary
-        .single("a weight, from the patch to the node's acknowledgement", &measure::weights(&cluster).await?);
-    let firsts = first::connections(&cluster, 10).await?;
-    summary.single("a pod, from turning ready to its first connection", &firsts);
-    summary.single("start of an agent, until everything is in force", &measure::starts(&cluster).await?);
+    let measured = measure(&cluster, &scene, &args, &mut summary).await;
+    // Also where something has failed: it took long to come to it.
     print!("{summary}");
+    measured
+}
+
+async fn measure(
+    cluster: &cluster::Cluster,
+    scene: &scene::Scene,
+    args: &Args,
+    summary: &mut summary::Summary,
+) -> Result<()> {
+    summary.memory("when all was made", cluster)?;
+    measure::until_all_is_done(cluster, scene).await?;
+    summary.memory("at rest", cluster)?;
+    let singles = measure::singles(cluster, scene, args.changes).await?;
+    summary.add("one endpoint goes or comes back", &singles);
+    let many = measure::many(cluster, scene).await?;
+    summary.add("one endpoint of each service at once", &many);
+    let weights = measure::weights(cluster).await?;
+    summary.single("a weight, from the patch to the node's acknowledgement", &weights);
+    let firsts = first::connections(cluster, 10).await?;
+    summary.single("a pod, from turning ready to its first connection", &firsts);
+    summary.single("start of an agent, until everything is in force", &measure::starts(cluster).await?);
     if let Some(path) = &args.plot {
         plot::draw(path, &singles, &many)?;
         println!("{}", path.display());

@@ -38,7 +38,6 @@ pub struct Times {
 pub async fn singles(cluster: &Cluster, scene: &Scene, changes: usize) -> Result<Times> {
     let mut times = Times::default();
     let observer = (!scene.alone).then(|| Observer::start(cluster)).transpose()?;
-    until_quiet(cluster, observer.as_ref()).await?;
     let log = Log::begin(cluster)?;
     for at in 0..changes {
         let service = (at / 2 * 7) % scene.services;
@@ -83,7 +82,13 @@ pub async fn many(cluster: &Cluster, scene: &Scene) -> Result<Times> {
     Ok(times)
 }
 
-/// Waits until neither has anything left to do of what was before: what is measured is then what is changed.
+/// Waits until neither has anything left to do of what was before.
+pub async fn until_all_is_done(cluster: &Cluster, scene: &Scene) -> Result<()> {
+    let observer = (!scene.alone).then(|| Observer::start(cluster)).transpose()?;
+    until_quiet(cluster, observer.as_ref()).await
+}
+
+/// The same, with an observer at hand: what is measured after it is what is changed.
 async fn until_quiet(cluster: &Cluster, observer: Option<&Observer>) -> Result<()> {
     let began = Instant::now();
     let (mut lines, mut since) = (followed(cluster)?.len(), Instant::now());

@@ -37,7 +37,7 @@ impl Summary {
     }
 
     /// What the processes hold in memory.
-    pub fn memory(&mut self, cluster: &Cluster) -> Result<()> {
+    pub fn memory(&mut self, when: &str, cluster: &Cluster) -> Result<()> {
         for (argument, name) in [("agent", "agent"), ("controller", "controller")] {
             for pid in cluster.processes("weir", argument)? {
                 let of = |line: &str| {
@@ -45,7 +45,7 @@ impl Summary {
                 };
                 let shown = format!("{} (of its own: {})", of("VmRSS"), of("RssAnon"));
                 self.rows.push([
-                    format!("memory of the {name}"),
+                    format!("memory of the {name}, {when}"),
                     "weir".into(),
                     shown,
                     String::new(),
