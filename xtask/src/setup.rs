@@ -25,6 +25,7 @@ pub fn everything() -> Result<()> {
 
 /// What building takes.
 pub fn to_build() -> Result<()> {
+    debian::ensure(debian::TO_BUILD)?;
     toolchain::ensure_source()?;
     linker::ensure()
 }

@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::exec::{command, is_installed, read, step};
 
+/// Programs that building takes beside a C compiler, and the packages that have them.
+pub const TO_BUILD: &[(&str, &str)] = &[("make", "make")];
 /// Programs that labs and the demo use, and the packages that have them.
 pub const TO_RUN: &[(&str, &str)] = &[
     ("ip", "iproute2"),
