@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Answering, Part, Plan,
-    l4::{Frontend, Frontends, L4Gateway, Target},
+    l4::{Frontend, L4Gateway, Target},
     set,
 };
 use crate::{
@@ -71,14 +71,11 @@ impl Plan {
         before: &BTreeMap<GatewayKey, Option<Arc<L4Gateway>>>,
     ) -> bool {
         let key = &part.gateway.key;
-        fn frontends(gateway: Option<&Arc<L4Gateway>>) -> Option<&Frontends> {
-            gateway.map(|gateway| &gateway.frontends)
-        }
-        self.parts.get(key).is_some_and(|now| {
-            part.entry.is_some() == now.entry.is_some()
-                && now.gateway.hosts == part.gateway.hosts
-                && frontends(self.l4.gateways.get(key)) == frontends(before.get(key).and_then(Option::as_ref))
-        })
+        let now = self.l4.gateways.get(key).map(|gateway| &gateway.frontends);
+        let then = before.get(key).and_then(Option::as_ref).map(|gateway| &gateway.frontends);
+        let (is_entered, hosts) = (part.entry.is_some(), &part.gateway.hosts);
+        let is_same = |new: &Part| new.entry.is_some() == is_entered && new.gateway.hosts == *hosts;
+        now == then && self.parts.get(key).is_some_and(is_same)
     }
 
     /// The pseudo-gateway of the shared ports, which is there while a gateway has a host; gives what was there.
@@ -111,8 +108,12 @@ impl Plan {
         let (before, now) = (of(old.as_ref()), of(self.l4.gateways.get(&key)));
         if before != now {
             let table = Arc::make_mut(&mut self.l7);
-            before.difference(&now).for_each(|gone| table.unshare(&gone.address));
-            now.iter().for_each(|frontend| table.share(frontend.address));
+            for gone in before.difference(&now) {
+                table.unshare(&gone.address);
+            }
+            for frontend in &now {
+                table.share(frontend.address);
+            }
         }
         old
     }

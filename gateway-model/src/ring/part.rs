@@ -22,7 +22,9 @@ pub(super) fn usable(routes: &[RingRoute]) -> Vec<Part> {
     if parts.iter().map(|part| part.endpoints.len()).sum::<usize>() > Ring::MEMBERS {
         // More than the kernel has room for, but whoever asks for a plan gets one.
         let each = (Ring::MEMBERS / parts.len()).max(1);
-        parts.iter_mut().for_each(|part| part.endpoints.truncate(each));
+        for part in &mut parts {
+            part.endpoints.truncate(each);
+        }
         parts.truncate(Ring::MEMBERS);
     }
     parts

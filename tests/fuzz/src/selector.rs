@@ -1,6 +1,6 @@
 //! Selectors.
 
-use std::{collections::BTreeMap, iter};
+use std::iter;
 
 use gateway_model::{
     expression::MAX_DEPTH,
