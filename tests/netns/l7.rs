@@ -2,13 +2,13 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
 };
 
 use gateway_tests::{
-    Agent, Lab, LabPlan, Workload,
+    Agent, Lab, LabPlan, Workload, came_true,
     client::{
         HttpLoad,
         http::{Asker, get},
@@ -169,31 +169,29 @@ fn connections_of_any_moment_are_answered_while_a_condition_comes_and_goes() {
     condition(&["User-Agent is Firefox"]);
     // Kept connections begin at the proxy, and stay there while the kernel has the port again.
     let kept = shop.load();
-    let is_over = AtomicBool::new(false);
+    let (is_over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let keep_connecting = |to| {
-        let mut answered = 0;
         while !is_over.load(Ordering::Relaxed) {
             let response = get(&shop.lab.client().netns, to, "/", CHROME).unwrap();
             assert_eq!((response.status, &response.body[..]), (200, &b"1.0.3\n"[..]), "{to}");
-            answered += 1;
+            answered.fetch_add(1, Ordering::Relaxed);
         }
-        answered
     };
     thread::scope(|scope| {
         let [.., own4, own6] = shop.frontends();
-        let loads = [own4, own6, own4, own6].map(|to| {
+        for to in [own4, own6, own4, own6] {
             let keep_connecting = &keep_connecting;
-            scope.spawn(move || keep_connecting(to))
-        });
+            scope.spawn(move || keep_connecting(to));
+        }
         for _ in 0..25 {
             condition(&["--clear"]);
             condition(&["User-Agent is Firefox"]);
         }
         condition(&["--clear"]);
-        thread::sleep(Duration::from_secs(1));
+        let enough = answered.load(Ordering::Relaxed) + 100;
+        let done = came_true(PATIENCE, || answered.load(Ordering::Relaxed) >= enough);
         is_over.store(true, Ordering::Relaxed);
-        let answered: u64 = loads.into_iter().map(|load| load.join().unwrap()).sum();
-        assert!(answered > 500, "only {answered} connections were made");
+        assert!(done, "only {answered:?} connections were answered");
     });
     assert_none_failed(kept);
 }
