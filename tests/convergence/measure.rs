@@ -166,7 +166,9 @@ pub async fn starts(cluster: &Cluster) -> Result<Vec<f64>> {
 
 async fn set_ready(cluster: &Cluster, pod: &str, is_ready: bool) -> Result<()> {
     let status = if is_ready { "True" } else { "False" };
-    let patch = json!({ "status": { "conditions": [{ "type": "Ready", "status": status }] } });
+    // As a kubelet does: a pod whose containers are ready and which is not was only not heard of.
+    let conditions = ["ContainersReady", "Ready"].map(|kind| json!({ "type": kind, "status": status }));
+    let patch = json!({ "status": { "conditions": conditions } });
     let api = Api::<Pod>::namespaced(cluster.client.clone(), NAMESPACE);
     api.patch_status(pod, &PatchParams::default(), &Patch::Strategic(&patch)).await?;
     Ok(())
