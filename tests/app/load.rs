@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    hash::{BuildHasher as _, RandomState},
     io::{Write as _, stdout},
     pin::pin,
     rc::Rc,
@@ -120,7 +121,8 @@ pub async fn ask(args: &Args, tally: Rc<RefCell<Tally>>, end: impl Future<Output
     Ok(())
 }
 
-/// When one of several askers asks: at even distances, in turn with the others.
+/// When one of several askers asks: in turn with the others, and each time up to half a beat late. Loads that kept time
+/// exactly could fall into step: two that take turns at a proxy would each be given one version of two.
 #[derive(Clone, Copy, Debug)]
 struct Rhythm {
     first: Duration,
@@ -131,6 +133,12 @@ impl Rhythm {
     fn new(args: &Args, number: u32) -> Self {
         let between = Duration::from_secs_f64(1.0 / args.rate);
         Self { first: between * number, every: between * args.connections }
+    }
+
+    /// How late it is this time.
+    fn late(self) -> Duration {
+        let random = RandomState::new().hash_one(self.first);
+        (self.every / 2).mul_f64(f64::from(random as u32) / f64::from(u32::MAX))
     }
 }
 
@@ -149,6 +157,7 @@ async fn keep_asking(
             _ = stopped.wait_for(|stopped| *stopped) => return,
             _ = beat.tick() => {}
         }
+        sleep(rhythm.late()).await;
         if count.is_some_and(|count| tally.borrow().asked() >= count) {
             return;
         }
