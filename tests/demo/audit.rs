@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -86,9 +86,11 @@ impl Audit {
         let client = SocketAddr::new(stage.lab.client().v4.into(), 0).ip();
         let mut book = Book::new();
         let mut served_by: HashMap<u16, &str> = HashMap::new();
-        for (version, capture) in &self.pods {
+        for ((version, capture), pod) in self.pods.iter().zip(&stage.lab.pods) {
+            let own = [IpAddr::from(pod.v4), IpAddr::from(pod.v6)];
+            let is_server = |end: SocketAddr| end.port() == POD_PORT && own.contains(&end.ip());
             for (flow, seen) in capture.flows() {
-                let Some((peer, inwards)) = peer_of(&flow, POD_PORT) else { continue };
+                let Some((peer, inwards)) = peer_of(&flow, is_server) else { continue };
                 if peer.ip() == client {
                     served_by.insert(peer.port(), version);
                 } else {
@@ -97,7 +99,7 @@ impl Audit {
             }
         }
         for (flow, seen) in self.client.flows() {
-            let Some((peer, inwards)) = peer_of(&flow, stage.tcp().port()) else { continue };
+            let Some((peer, inwards)) = peer_of(&flow, |end| end == stage.tcp()) else { continue };
             if let Some(version) = served_by.get(&peer.port()) {
                 enter(&mut book, TCP, version, inwards, seen);
             }
@@ -106,11 +108,11 @@ impl Audit {
     }
 }
 
-/// The other end of a flow to (`true`) or from the server port `port`.
-fn peer_of(flow: &Flow, port: u16) -> Option<(SocketAddr, bool)> {
-    if flow.to.port() == port {
+/// The other end of a flow to (`true`) or from a server. Its port alone does not tell: a client may have the same.
+fn peer_of(flow: &Flow, is_server: impl Fn(SocketAddr) -> bool) -> Option<(SocketAddr, bool)> {
+    if is_server(flow.to) {
         Some((flow.from, true))
-    } else if flow.from.port() == port {
+    } else if is_server(flow.from) {
         Some((flow.to, false))
     } else {
         None
