@@ -61,6 +61,7 @@ pub async fn connections(cluster: &Cluster, rounds: usize) -> Result<Vec<f64>> {
         let (pod, at) = next(&mut ready, |pod| !known.contains(pod)).await.context("no pod turned ready")?;
         let (_, answered) =
             next(&mut answers.heard, |one| one == pod).await.context("the pod never answered")?;
+        known.insert(pod);
         // Who is told of the pod later than the node is that may see it answer before it is ready.
         times.push(answered.saturating_duration_since(at).as_secs_f64() * 1_000.0);
         scale(&deployments, 1).await?;
