@@ -52,10 +52,10 @@ fn addresses_come_from_a_pool_and_go_with_the_wish_for_them() {
         "{selector: 'true', service: {type: LoadBalancer, ipFamilyPolicy: RequireDualStack, loadBalancerIPs: \
          [10.200.0.9, 'fd00:200::9'], externalTrafficPolicy: Local}}",
     );
-    server.gateway("bar", "{selector: 'true', service: {type: LoadBalancer, loadBalancerIPs: [10.200.0.9]}}");
-    wait_until(SOON, "the first has the addresses that it asks for", || {
+    wait_until(SOON, "it has the addresses that it asks for", || {
         server.status("foo")["service"]["addresses"] == json!(["10.200.0.9", "fd00:200::9"])
     });
+    server.gateway("bar", "{selector: 'true', service: {type: LoadBalancer, loadBalancerIPs: [10.200.0.9]}}");
     assert!(server.status("foo")["service"]["healthCheckNodePort"].is_number());
     let ingress = server.get("service", "shop", "foo")["status"]["loadBalancer"]["ingress"].clone();
     assert_eq!(ingress[0], json!({ "ip": "10.200.0.9", "ipMode": "VIP" }));

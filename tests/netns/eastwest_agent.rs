@@ -137,17 +137,18 @@ routes:
     let workloads: Vec<_> = pods.map(|(pod, version)| workload(pod, version)).chain([endpoint]).collect();
     shop.agent.write_workloads(&Workload::list(&workloads)).unwrap();
     shop.agent.write_config(&config).unwrap();
-    gateway_tests::wait_until(std::time::Duration::from_secs(10), "the gateway is there", || {
-        get(&shop.lab.client().netns, shop.lab.node4(40081), "/", ASKER)
-            .is_ok_and(|answer| answer.status != 404)
+    let ask = || get(&shop.lab.client().netns, shop.lab.node4(40081), "/", ASKER);
+    // Gateways and endpoints are two files: in between the gateway is there, and says 503.
+    gateway_tests::wait_until(std::time::Duration::from_secs(10), "the gateway has its endpoint", || {
+        ask().is_ok_and(|answer| ![404, 503].contains(&answer.status))
     });
-    // Nobody listens at the address itself.
-    let answer = get(&shop.lab.client().netns, shop.lab.node4(40081), "/", ASKER).unwrap();
-    assert_eq!(answer.status, 502, "{answer:?}");
     // Another process of the node is served there.
     let host = process(&shop.lab, &shop.lab.node, "host");
     let said = host.http(virtual_addresses(40082)[0], 10).unwrap();
     assert_eq!(said.answered(), 10, "{said:?}");
+    // To the agent nobody listens there.
+    let answer = ask().unwrap();
+    assert_eq!(answer.status, 502, "{answer:?}");
     let own = shop.lab.cgroup().unwrap().join("agent");
     let inside = fs::read_to_string(own.join("cgroup.procs")).unwrap();
     assert_eq!(inside.trim(), shop.agent.pid().unwrap().to_string());
