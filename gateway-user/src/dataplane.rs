@@ -41,6 +41,7 @@ mod write;
 use std::{
     collections::BTreeSet,
     os::fd::{AsFd, AsRawFd},
+    path::Path,
     sync::Arc,
 };
 
@@ -132,12 +133,14 @@ pub struct Dataplane {
 }
 
 impl Dataplane {
-    /// Loads, adopts what is pinned, attaches: [`Loaded::load`] and [`Loaded::open`] in one.
+    /// Loads, adopts what is pinned, attaches: [`Loaded::load`] and [`Loaded::open`] in one. Nothing is touched
+    /// where an interface does not exist.
     ///
     /// # Errors
     /// Those of both.
-    pub fn open(options: Options) -> Result<Self, Error> {
-        Loaded::load(options)?.open()
+    pub fn open(pin_dir: &Path, options: Options) -> Result<Self, Error> {
+        start::look_up(&options.interfaces)?;
+        Loaded::load(pin_dir)?.open(options)
     }
 
     /// Heartbeat and housekeeping; to be called each second. Attaches again what came back, settles slots, removes

@@ -55,8 +55,8 @@ fn a_foreign_xdp_program_is_kept_and_packets_are_served_behind_it() {
 #[test]
 fn an_interface_that_does_not_exist_is_an_error_that_names_it() {
     let lab = LabPlan::new("noif").pods(0).build().unwrap();
-    let options = Options::new(lab.name().pin_dir(), vec!["nosuch0".to_owned()]);
-    let error = lab.node.run(|| Dataplane::open(options)).unwrap_err();
+    let options = Options::new(vec!["nosuch0".to_owned()]);
+    let error = lab.node.run(|| Dataplane::open(&lab.name().pin_dir(), options)).unwrap_err();
     assert!(matches!(&error, Error::NoSuchInterface { name } if name == "nosuch0"), "{error}");
     assert!(!lab.name().pin_dir().join("v1").exists(), "nothing was pinned");
 }
@@ -69,8 +69,8 @@ fn a_pinned_map_of_another_layout_is_an_error_that_names_it() {
     let create =
         format!("bpftool map create {} type array key 4 value 4 entries 1 name SETTINGS", pin.display());
     lab.node.exec(&create).unwrap();
-    let options = Options::new(lab.name().pin_dir(), lab.uplinks());
-    let error = lab.node.run(|| Dataplane::open(options)).unwrap_err();
+    let options = Options::new(lab.uplinks());
+    let error = lab.node.run(|| Dataplane::open(&lab.name().pin_dir(), options)).unwrap_err();
     assert!(matches!(&error, Error::MapLayout { path } if *path == pin), "{error}");
     assert!(error.to_string().contains("weir uninstall"), "{error}");
 }

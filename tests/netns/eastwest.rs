@@ -269,10 +269,8 @@ fn all_connections_of_a_client_go_together_where_the_frontend_says_so() {
 #[test]
 fn a_folder_that_is_no_control_group_is_an_error_that_names_it() {
     let lab = LabPlan::new("eastwrong").pods(0).build().unwrap();
-    let options = Options {
-        services_cgroup: Some(lab.dir()),
-        ..Options::new(lab.name().pin_dir(), vec![lab.client().uplink.clone()])
-    };
-    let error = lab.node.run(|| Dataplane::open(options)).unwrap_err().to_string();
+    let options =
+        Options { services_cgroup: Some(lab.dir()), ..Options::new(vec![lab.client().uplink.clone()]) };
+    let error = lab.node.run(|| Dataplane::open(&lab.name().pin_dir(), options)).unwrap_err().to_string();
     assert!(error.contains(&lab.dir().display().to_string()) && error.contains("cgroup2"), "{error}");
 }

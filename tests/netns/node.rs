@@ -1,6 +1,6 @@
 //! The data plane of a lab's node, driven from the test as the agent would drive it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use gateway_tests::{Lab, Netns, lab::Pod, wait_until};
 use weir::dataplane::{Applied, Dataplane, Options, Stats, Ticked};
@@ -11,6 +11,7 @@ use crate::plan::Shop;
 #[derive(Debug)]
 pub struct Node {
     netns: Netns,
+    pin_dir: PathBuf,
     options: Options,
     dataplane: Option<Dataplane>,
 }
@@ -24,9 +25,9 @@ impl Node {
     /// With other options than the default.
     pub fn open_with(lab: &Lab, adjust: impl FnOnce(Options) -> Options) -> Self {
         let uplinks = lab.uplinks();
-        let options =
-            Options { scan_interval: Duration::ZERO, ..Options::new(lab.name().pin_dir(), uplinks) };
-        let mut node = Self { netns: lab.node.clone(), options: adjust(options), dataplane: None };
+        let options = Options { scan_interval: Duration::ZERO, ..Options::new(uplinks) };
+        let (netns, pin_dir) = (lab.node.clone(), lab.name().pin_dir());
+        let mut node = Self { netns, pin_dir, options: adjust(options), dataplane: None };
         node.start();
         node
     }
@@ -34,7 +35,7 @@ impl Node {
     /// As a new agent does: adopts what is pinned.
     pub fn start(&mut self) {
         let options = self.options.clone();
-        let dataplane = self.netns.run(|| Dataplane::open(options));
+        let dataplane = self.netns.run(|| Dataplane::open(&self.pin_dir, options));
         self.dataplane = Some(dataplane.unwrap_or_else(|error| panic!("{error}")));
     }
 

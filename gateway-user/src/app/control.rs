@@ -33,7 +33,7 @@ use crate::{
     state::StateFolder,
 };
 
-pub(super) use phase::{Phase, load};
+pub(super) use phase::{Loading, Phase};
 
 /// What an agent says to the cluster.
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ impl Control {
         kept: Kept,
         voices: Voices,
     ) -> anyhow::Result<Self> {
-        let kernel = Kernel::open(loaded).await?;
+        let kernel = Kernel::open(loaded, phase::options(&config)?).await?;
         let marks = Marks::new(kernel.call(|dataplane| dataplane.marker()).await?);
         // Where this node's sequences of weighted picks begin: nodes are not to pick in step.
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-use crate::dataplane::{self, Dataplane, Loaded};
+use crate::dataplane::{self, Dataplane, Loaded, Options};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -39,18 +39,19 @@ pub(super) struct KernelGone;
 
 impl Kernel {
     /// Opens what is loaded: adopts what is pinned, attaches.
-    pub(super) async fn open(loaded: Loaded) -> anyhow::Result<Self> {
+    pub(super) async fn open(loaded: Loaded, options: Options) -> anyhow::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (opened, is_open) = oneshot::channel();
         let (published, ticks) = watch::channel(Ticks::default());
-        let thread =
-            thread::Builder::new().name("weir-kernel".to_owned()).spawn(move || match loaded.open() {
+        let thread = thread::Builder::new().name("weir-kernel".to_owned()).spawn(move || {
+            match loaded.open(options) {
                 Ok(dataplane) => {
                     let _ = opened.send(Ok(()));
                     work(dataplane, &queue, &published);
                 }
                 Err(error) => drop(opened.send(Err(error))),
-            })?;
+            }
+        })?;
         is_open.await.map_err(|_| KernelGone)??;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), ticks })
     }

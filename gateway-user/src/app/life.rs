@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use self::{
-    inputs::{Input, Inputs, Opened},
+    inputs::{Input, Inputs, Opened, Opening},
     network::Network,
-    start::{Servers, Start},
+    start::{Fresh, Servers, Start},
 };
 use super::{
     control::Control,
@@ -51,17 +51,27 @@ enum End {
 /// Where it cannot start, or cannot go on.
 pub(super) async fn live(mut config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let Some(Opened { inputs, declared, voices }) = Inputs::open(&mut config, &mut signals).await? else {
-        return Ok(());
-    };
     start::check(&config)?;
+    let opening = Opening::begin(&config).await?;
     dataplane::ensure_bpffs(&config.pin_dir).context("--pin-dir")?;
     let name = succession::name_of(&config.pin_dir)?;
     let (agent, mut questions) = Agent::new();
+    // Where no agent runs, programs are loaded while the cluster tells what to do with them.
+    let fresh = match succession::claim(&name).await? {
+        Claim::Ours(listener) => Some(Fresh::begin(&config, &agent, listener)?),
+        Claim::Theirs(_) => None,
+    };
+    let Some(Opened { inputs, declared, voices }) = opening.finish(&mut config, &mut signals).await? else {
+        return Ok(());
+    };
     let start = Start { config: &config, declared, voices, agent: &agent };
-    let (control, servers) = match succession::claim(&name).await? {
-        Claim::Ours(listener) => start.fresh(listener).await?,
-        Claim::Theirs(predecessor) => start.succeed(predecessor, &name).await?,
+    let (control, servers) = match fresh {
+        Some(fresh) => start.fresh(fresh).await?,
+        // Meanwhile it may have ended.
+        None => match succession::claim(&name).await? {
+            Claim::Ours(listener) => start.fresh(Fresh::begin(&config, &agent, listener)?).await?,
+            Claim::Theirs(predecessor) => start.succeed(predecessor, &name).await?,
+        },
     };
     tracing::info!(
         admin = %config.admin,

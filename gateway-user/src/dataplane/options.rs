@@ -7,8 +7,6 @@ use super::expiry::IdleTimes;
 /// How the data plane is to be set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Folder of pins, on a bpffs: `/sys/fs/bpf/weir`.
-    pub pin_dir: PathBuf,
     /// Uplinks by name.
     pub interfaces: Vec<String>,
     /// cgroup2 folder that this process is moved into, so that its upstream packets are counted; `None`: they
@@ -33,9 +31,8 @@ pub struct Options {
 
 impl Options {
     /// With Weir's defaults.
-    pub fn new(pin_dir: impl Into<PathBuf>, interfaces: Vec<String>) -> Self {
+    pub fn new(interfaces: Vec<String>) -> Self {
         Self {
-            pin_dir: pin_dir.into(),
             interfaces,
             cgroup: None,
             services_cgroup: None,

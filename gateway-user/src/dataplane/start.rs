@@ -1,6 +1,6 @@
 //! Starting: load while a predecessor may still be at work, then adopt and attach.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use gateway_common::abi::settings::Settings;
 use gateway_model::plan::l4::L4Plan;
@@ -26,39 +26,33 @@ use super::{
 /// same pins.
 #[derive(Debug)]
 pub struct Loaded {
-    options: Options,
     pins: Pins,
     programs: Programs,
     ring_flags: u32,
-    netlink: Netlink,
 }
 
 impl Loaded {
     /// Loads and verifies the programs, which takes most of the time that a start takes; makes and pins the maps
-    /// that are missing. Mounts a bpffs where the pin folder needs one. Writes nothing into maps that exist.
+    /// that are missing below `pin_dir`, such as `/sys/fs/bpf/weir`. Mounts a bpffs where that needs one. Writes
+    /// nothing into maps that exist.
     ///
     /// # Errors
-    /// Anything of the host that does not suffice, an interface that does not exist, maps of another layout, a
-    /// program that the kernel refuses.
-    pub fn load(options: Options) -> Result<Self, Error> {
+    /// Anything of the host that does not suffice, maps of another layout, a program that the kernel refuses.
+    pub fn load(pin_dir: &Path) -> Result<Self, Error> {
         host::check()?;
-        host::ensure_bpffs(&options.pin_dir)?;
-        let pins = Pins::new(&options.pin_dir);
-        let mut netlink = Netlink::open().map_err(Error::routing("open a netlink socket"))?;
-        for name in &options.interfaces {
-            let index = netlink.interface_index(name).map_err(Error::routing(format!("look up {name}")))?;
-            index.ok_or_else(|| Error::NoSuchInterface { name: name.clone() })?;
-        }
+        host::ensure_bpffs(pin_dir)?;
+        let pins = Pins::new(pin_dir);
         let (programs, ring_flags) = load::load(&pins)?;
-        Ok(Self { options, pins, programs, ring_flags, netlink })
+        Ok(Self { pins, programs, ring_flags })
     }
 
     /// Adopts what is pinned and attaches. From now on nobody else may write.
     ///
     /// # Errors
-    /// Maps that cannot be read, a hook that is refused.
-    pub fn open(self) -> Result<Dataplane, Error> {
-        let Self { options, pins, programs, ring_flags, mut netlink } = self;
+    /// An interface that does not exist, maps that cannot be read, a hook that is refused.
+    pub fn open(self, options: Options) -> Result<Dataplane, Error> {
+        let Self { pins, programs, ring_flags } = self;
+        let mut netlink = look_up(&options.interfaces)?;
         let mut watch = Watch::open().map_err(Error::routing("watch interfaces and routes"))?;
         let interfaces = netlink.interface_names().map_err(Error::routing("list interfaces"))?;
         watch.set_links(interfaces.into_keys());
@@ -116,6 +110,16 @@ impl Loaded {
             are_links_new: false,
         })
     }
+}
+
+/// Makes sure that all of `interfaces` exist. The socket that was asked is good for more.
+pub(super) fn look_up(interfaces: &[String]) -> Result<Netlink, Error> {
+    let mut netlink = Netlink::open().map_err(Error::routing("open a netlink socket"))?;
+    for name in interfaces {
+        let index = netlink.interface_index(name).map_err(Error::routing(format!("look up {name}")))?;
+        index.ok_or_else(|| Error::NoSuchInterface { name: name.clone() })?;
+    }
+    Ok(netlink)
 }
 
 /// The settings to start with. The seed stays while flows hashed by it may live, and the packet path's clock goes on

@@ -53,8 +53,12 @@ impl Control {
         if self.phase.kernel().is_none() {
             return;
         }
+        let before = self.in_force;
         let done = self.try_follow().await;
-        if let (Some(arrived), Ok(())) = (arrived, &done) {
+        // What changes neither a map nor the proxy's table says nothing of it either.
+        if let (Some(arrived), Ok(())) = (arrived, &done)
+            && self.in_force != before
+        {
             let took = arrived.elapsed();
             self.convergence.note(took);
             tracing::debug!(micros = took.as_micros(), generation = self.in_force, "followed");

@@ -1,10 +1,10 @@
 //! Serving, yielding to a successor, and serving again where it did not come to be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use gateway_model::discovery::Kept;
-use tokio::task;
+use tokio::task::{self, JoinHandle};
 
 use super::{
     super::{declared::Declared, kernel::Kernel},
@@ -47,12 +47,32 @@ impl Phase {
     }
 }
 
-/// Loads the programs, on a thread where that holds nothing up.
+/// Programs that are being loaded, on a thread where that holds nothing up.
+#[derive(Debug)]
+pub(in crate::app) struct Loading(JoinHandle<Result<Loaded, dataplane::Error>>);
+
+impl Loading {
+    /// Begins to load the programs over the pins that are below `pin_dir`.
+    pub(in crate::app) fn begin(pin_dir: &Path) -> Self {
+        let pin_dir = pin_dir.to_owned();
+        Self(task::spawn_blocking(move || Loaded::load(&pin_dir)))
+    }
+
+    /// Waits until they are there.
+    ///
+    /// # Errors
+    /// Where the host does not suffice or the kernel refuses.
+    pub(in crate::app) async fn done(self) -> anyhow::Result<Loaded> {
+        Ok(self.0.await.context("loading the programs")??)
+    }
+}
+
+/// How the data plane is to be set up.
 ///
 /// # Errors
-/// Where the host does not suffice or the kernel refuses.
-pub(in crate::app) async fn load(config: &Config) -> anyhow::Result<Loaded> {
-    let mut options = Options::new(&config.pin_dir, config.interfaces.clone());
+/// Where control groups cannot be had.
+pub(super) fn options(config: &Config) -> anyhow::Result<Options> {
+    let mut options = Options::new(config.interfaces.clone());
     let cgroup = match &config.cgroup {
         Some(cgroup) => cgroup.clone(),
         None => dataplane::ensure_cgroup2().context("--cgroup")?.join("weir"),
@@ -63,7 +83,7 @@ pub(in crate::app) async fn load(config: &Config) -> anyhow::Result<Loaded> {
         // A node's pods reach Services by connect(2).
         options.services_cgroup = Some(dataplane::ensure_cgroup2().context("--services-cgroup")?);
     }
-    Ok(task::spawn_blocking(|| Loaded::load(options)).await.context("loading the programs")??)
+    Ok(options)
 }
 
 impl Control {
@@ -112,7 +132,8 @@ impl Control {
         // It may have stored what was changed through it.
         let is_ours = matches!(self.desired.declared, Declared::Files(_));
         let kept: Option<Kept> = if is_ours { self.state.load()? } else { None };
-        let kernel = Kernel::open(load(&self.config).await?).await?;
+        let loaded = Loading::begin(&self.config.pin_dir).done().await?;
+        let kernel = Kernel::open(loaded, options(&self.config)?).await?;
         self.marks.set(kernel.call(|dataplane| dataplane.marker()).await?);
         self.phase = Phase::Serving(kernel);
         self.forget_announced();

@@ -198,7 +198,7 @@ async fn start(place: &Place, view: &mut View) -> Control {
     let mut state = StateFolder::open(&config.state_dir).unwrap();
     state.take().unwrap();
     let began = Instant::now();
-    let loaded = load(&config).await.unwrap();
+    let loaded = Loading::begin(&config.pin_dir).done().await.unwrap();
     println!("  loading the programs {:?}", began.elapsed());
     let declared = Declared::Cluster(cluster);
     Control::start(config, loaded, declared, state, Kept::default(), Voices::default()).await.unwrap()

@@ -53,21 +53,75 @@ pub(super) struct Opened {
     pub(super) voices: Voices,
 }
 
-impl Inputs {
-    /// Reads files for the first time, or waits until the cluster has told all, or what was kept of it is read;
-    /// nothing where a signal came first. Uplinks that nobody named are found.
+/// What has begun to be followed.
+pub(super) enum Opening {
+    /// Files, which are read.
+    Files(Files, Sources),
+    /// A cluster, which has not told yet.
+    Cluster { client: kube::Client, source: Source, cluster: ClusterConfig },
+}
+
+impl Opening {
+    /// Reads files for the first time, or begins to watch the cluster.
     ///
     /// # Errors
     /// Where there is nothing to start with, with all that is wrong.
-    pub(super) async fn open(config: &mut Config, signals: &mut Signals) -> anyhow::Result<Option<Opened>> {
-        if let Some(cluster) = config.cluster.clone() {
-            return open_cluster(config, cluster, signals).await;
-        }
-        let (files, sources) = Files::open(config)?;
-        let (inputs, declared) = (Self::Files(files), Declared::Files(sources));
-        Ok(Some(Opened { inputs, declared, voices: Voices::default() }))
+    pub(super) async fn begin(config: &Config) -> anyhow::Result<Self> {
+        let Some(cluster) = config.cluster.clone() else {
+            let (files, sources) = Files::open(config)?;
+            return Ok(Self::Files(files, sources));
+        };
+        let client = kube::Client::try_default().await.context(
+            "how to reach the API server is not known: an agent runs in a pod, or with KUBECONFIG",
+        )?;
+        let scope = Scope {
+            node: cluster.node.clone(),
+            namespace: cluster.namespace.clone(),
+            places: Places { run: cluster.run_dir.clone(), state: config.state_dir.clone() },
+        };
+        let source = Source::follow(&client, scope, node_addresses()?);
+        Ok(Self::Cluster { client, source, cluster })
     }
 
+    /// Waits until the cluster has told all, or what was kept of it is read; nothing where a signal came first.
+    /// Uplinks that nobody named are found.
+    ///
+    /// # Errors
+    /// Where there are none.
+    pub(super) async fn finish(
+        self,
+        config: &mut Config,
+        signals: &mut Signals,
+    ) -> anyhow::Result<Option<Opened>> {
+        let (client, mut source, cluster) = match self {
+            Self::Files(files, sources) => {
+                let (inputs, declared) = (Inputs::Files(files), Declared::Files(sources));
+                return Ok(Some(Opened { inputs, declared, voices: Voices::default() }));
+            }
+            Self::Cluster { client, source, cluster } => (client, source, cluster),
+        };
+        let delta = select! {
+            delta = source.changed() => delta,
+            () = signals.next() => return Ok(None),
+        };
+        if config.interfaces.is_empty() {
+            let internal_ips = delta.internal_ips.clone().unwrap_or_default();
+            config.interfaces = uplinks::find(&internal_ips, &node::all_addresses()?)?;
+            tracing::info!(interfaces = config.interfaces.join(", "), "uplinks found");
+        }
+        let ClusterConfig { node, namespace, pod, .. } = cluster;
+        let mut declared = Cluster::new(&node);
+        declared.absorb(delta);
+        let voices = Voices {
+            announcer: Some(Announcer::start(&client, &namespace, &node)),
+            acknowledger: Some(Acknowledger::start(client, node, pod)),
+        };
+        let (inputs, declared) = (Inputs::Cluster(source), Declared::Cluster(declared));
+        Ok(Some(Opened { inputs, declared, voices }))
+    }
+}
+
+impl Inputs {
     /// Waits for something new. May be dropped and called again.
     pub(super) async fn changed(&mut self) -> Input {
         match self {
@@ -122,40 +176,6 @@ impl Files {
         sources.set_artifacts(&self.artifacts.borrow_and_update());
         sources.set_workloads(&self.workloads.borrow_and_update());
     }
-}
-
-async fn open_cluster(
-    config: &mut Config,
-    cluster: ClusterConfig,
-    signals: &mut Signals,
-) -> anyhow::Result<Option<Opened>> {
-    let client = kube::Client::try_default()
-        .await
-        .context("how to reach the API server is not known: an agent runs in a pod, or with KUBECONFIG")?;
-    let ClusterConfig { node, namespace, pod, run_dir, .. } = cluster;
-    let scope = Scope {
-        node: node.clone(),
-        namespace: namespace.clone(),
-        places: Places { run: run_dir, state: config.state_dir.clone() },
-    };
-    let mut source = Source::follow(&client, scope, node_addresses()?);
-    let mut declared = Cluster::new(&node);
-    let delta = select! {
-        delta = source.changed() => delta,
-        () = signals.next() => return Ok(None),
-    };
-    if config.interfaces.is_empty() {
-        let internal_ips = delta.internal_ips.clone().unwrap_or_default();
-        config.interfaces = uplinks::find(&internal_ips, &node::all_addresses()?)?;
-        tracing::info!(interfaces = config.interfaces.join(", "), "uplinks found");
-    }
-    declared.absorb(delta);
-    let voices = Voices {
-        announcer: Some(Announcer::start(&client, &namespace, &node)),
-        acknowledger: Some(Acknowledger::start(client, node, pod)),
-    };
-    let (inputs, declared) = (Inputs::Cluster(source), Declared::Cluster(declared));
-    Ok(Some(Opened { inputs, declared, voices }))
 }
 
 /// The addresses that node ports answer on: all that devices have.

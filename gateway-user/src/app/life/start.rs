@@ -7,7 +7,7 @@ use gateway_model::discovery::Kept;
 use tokio::time::{self, Instant};
 
 use super::super::{
-    control::{self, Control, Voices},
+    control::{Control, Loading, Voices},
     declared::Declared,
     node,
     succession::{self, Predecessor},
@@ -73,6 +73,32 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An agent where none runs, as far as it comes without knowing what is declared.
+pub(super) struct Fresh {
+    /// Of the agent's name.
+    listener: Listener,
+    state: StateFolder,
+    admin: Listener,
+    metrics: Listener,
+    own: Option<Server>,
+    loading: Loading,
+}
+
+impl Fresh {
+    /// Takes what there can be one of, and begins to load the programs.
+    ///
+    /// # Errors
+    /// Where another has any of it.
+    pub(super) fn begin(config: &Config, agent: &Agent, listener: Listener) -> anyhow::Result<Self> {
+        let mut state = StateFolder::open(&config.state_dir)?;
+        state.take()?;
+        // Before the kernel is touched: an address in use is the likeliest mistake.
+        let (admin, metrics) = listen(config, Taking::Fresh)?;
+        let own = serveown(config, agent)?;
+        Ok(Self { listener, state, admin, metrics, own, loading: Loading::begin(&config.pin_dir) })
+    }
+}
+
 /// What an agent starts with.
 pub(super) struct Start<'a> {
     pub(super) config: &'a Config,
@@ -83,15 +109,10 @@ pub(super) struct Start<'a> {
 
 impl Start<'_> {
     /// Starts where no agent runs.
-    pub(super) async fn fresh(self, listener: Listener) -> anyhow::Result<(Control, Servers)> {
+    pub(super) async fn fresh(self, fresh: Fresh) -> anyhow::Result<(Control, Servers)> {
         let Self { config, agent, .. } = self;
-        let mut state = StateFolder::open(&config.state_dir)?;
-        state.take()?;
-        // Before the kernel is touched: an address in use is the likeliest mistake.
-        let (admin, metrics) = listen(config, Taking::Fresh)?;
-        let own = serveown(config, agent)?;
-        let loaded = control::load(config).await?;
-        let control = self.control(loaded, state).await?;
+        let Fresh { listener, state, admin, metrics, own, loading } = fresh;
+        let control = self.control(loading.done().await?, state).await?;
         let successors = Api { agent: agent.clone(), writers: Writers::Everyone };
         let servers = Servers {
             _successors: Some(server::serve(listener, successors)?),
@@ -122,7 +143,7 @@ impl Start<'_> {
         let own = serveown(config, agent)?;
         let mut state = StateFolder::open(&config.state_dir)?;
         // While it loads, the predecessor still follows every change.
-        let loaded = control::load(config).await?;
+        let loaded = Loading::begin(&config.pin_dir).done().await?;
         predecessor.yield_to_us().await?;
         take_lock(&mut state).await?;
         let control = self.control(loaded, state).await?;
