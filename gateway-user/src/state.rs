@@ -60,27 +60,46 @@ pub enum StateError {
     },
 }
 
-/// Replaces the document at `path`, making its folder where it is missing; for documents that only one process
-/// writes. On return it is on disk; on an error the old one still is.
-pub fn store_document<T: Serialize>(path: &Path, value: &T) -> Result<(), StateError> {
-    let fail = |source| StateError::Io { path: path.to_owned(), verb: "written", source };
-    let bytes =
-        document::encode(value).map_err(|source| StateError::Broken { path: path.to_owned(), source })?;
+/// A document to be kept, for one that only one process writes.
+#[derive(Debug)]
+pub struct Document(Vec<u8>);
+
+impl Document {
+    /// The document that holds `value`.
+    ///
+    /// # Errors
+    /// A value that has no form in JSON.
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, DocumentError> {
+        document::encode(value).map(Self)
+    }
+
+    /// Replaces the document at `path`, making its folder where it is missing. On return it is on disk; on an error the
+    /// old one still is.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn store(&self, path: &Path) -> Result<(), StateError> {
+        replace(path, &self.0).map_err(|source| StateError::Io {
+            path: path.to_owned(),
+            verb: "written",
+            source,
+        })
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Agents in pods have the same process id, and two may write for a moment.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let draft = path.with_extension(format!("{}-{}.new", std::process::id(), now.as_nanos()));
-    let write = || {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let written = write_draft(&draft, &bytes).and_then(|()| fs::rename(&draft, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&draft);
-        }
-        written?;
-        // The rename is durable only once the folder is.
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(fail)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let written = write_draft(&draft, bytes).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    // The rename is durable only once the folder is.
+    File::open(folder)?.sync_all()
 }
 
 /// Reads the document at `path`; `None` where there is none.

@@ -27,7 +27,7 @@ pub enum DocumentError {
 
 /// The bytes of a document that holds `value`.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, DocumentError> {
-    let body = serde_json::to_vec_pretty(value)?;
+    let body = serde_json::to_vec(value)?;
     let mut bytes = format!("{NAME} {VERSION} {:08x} {}\n", crc32fast::hash(&body), body.len()).into_bytes();
     bytes.extend(body);
     Ok(bytes)

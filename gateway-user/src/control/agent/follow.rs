@@ -1,5 +1,5 @@
-//! The task between the watches and the agent: the first event after a quiet time is told at once; while events keep
-//! coming they are joined.
+//! The task between the watches and the agent: events after a quiet time are told at once; while they keep coming they
+//! are joined.
 
 use std::{
     collections::BTreeSet,
@@ -21,12 +21,15 @@ use super::{
 };
 use crate::control::pauses::sleep_until;
 
-/// Events that come within this time after others were told are joined with their likes.
+/// So many times after a quiet time it is told at once what came: one pod is two slices, and what the controller says
+/// of them.
+const AT_ONCE: u32 = 8;
+/// Events that come within this time after more than that was told are joined with their likes.
 const JOIN: Duration = Duration::from_millis(2);
+/// A time without events that is quiet.
+const QUIET: Duration = Duration::from_millis(20);
 /// For so long an empty list is doubted where there were objects before.
 const DOUBT: Duration = Duration::from_secs(15);
-/// What is known is kept no more often than this.
-const KEEP: Duration = Duration::from_secs(1);
 /// A plan that was kept may be a second old: for so long the API server gets the chance to tell a newer one first.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Without everything being known, what is missing is logged this often.
@@ -46,14 +49,14 @@ impl Follower {
     pub(super) async fn follow(mut self) {
         // When the events that were not told yet began to arrive.
         let mut arrived: Option<Instant> = None;
-        let mut last_told: Option<Instant> = None;
+        let mut pace = Pace::default();
         let mut doubtful_since: Option<Instant> = None;
         let mut patience = Some(Instant::now() + PATIENCE);
         let mut keeper = Keeper::new(self.places.clone());
         let mut remind = time::interval(REMIND);
         remind.tick().await;
         loop {
-            let due = last_told.map(|last| last + JOIN).filter(|due| *due > Instant::now());
+            let due = pace.due().filter(|due| *due > Instant::now());
             let doubt_ends = doubtful_since.map(|since| since + DOUBT);
             patience = patience.filter(|until| *until > Instant::now() && !self.view.is_known());
             let can_tell = self.view.has_news() && due.is_none() && patience.is_none();
@@ -77,7 +80,7 @@ impl Follower {
                         take(news);
                     }
                     doubtful_since = self.view.is_doubtful().then(|| doubtful_since.unwrap_or_else(Instant::now));
-                    keeper.is_stale = true;
+                    keeper.news();
                 }
                 Ok(()) = self.addresses.changed() => {
                     let addresses = self.addresses.borrow_and_update().clone();
@@ -88,7 +91,7 @@ impl Follower {
                     if let Some(mut delta) = self.view.take() {
                         delta.arrived = arrived.take();
                         permit.send(delta);
-                        last_told = Some(Instant::now());
+                        pace.told();
                     }
                 }
                 () = sleep_until(patience), if patience.is_some() => {}
@@ -98,7 +101,7 @@ impl Follower {
                     self.view.believe();
                     doubtful_since = None;
                 }
-                () = keeper.due(), if keeper.is_stale && self.view.is_known() && !self.view.is_doubtful() => {
+                () = keeper.due(), if self.view.is_known() && !self.view.is_doubtful() => {
                     keeper.keep(&self.view);
                 }
                 _ = remind.tick(), if !self.view.is_known() => {
@@ -109,22 +112,51 @@ impl Follower {
     }
 }
 
+/// How often is told what is new.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    /// How often it was told since it was quiet.
+    times: u32,
+}
+
+impl Pace {
+    fn told(&mut self) {
+        let now = Instant::now();
+        let was_quiet = self.last.is_none_or(|last| now - last > QUIET);
+        self.times = if was_quiet { 1 } else { self.times.saturating_add(1) };
+        self.last = Some(now);
+    }
+
+    /// When it may be told again, where that is not at once.
+    fn due(&self) -> Option<Instant> {
+        self.last.filter(|_| self.times > AT_ONCE).map(|last| last + JOIN)
+    }
+}
+
 /// Keeps what is known, off the path of events.
 struct Keeper {
     places: Places,
-    last: Instant,
-    is_stale: bool,
+    /// When what each of them has was known; nothing where there is nothing new.
+    due: [Option<Instant>; Places::EACH.len()],
     writing: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
     fn new(places: Places) -> Self {
-        Self { places, last: Instant::now(), is_stale: false, writing: None }
+        Self { places, due: Default::default(), writing: None }
     }
 
-    /// Waits until it is time, and the last one is written.
+    /// There is something new to keep.
+    fn news(&mut self) {
+        for (due, every) in self.due.iter_mut().zip(Places::EACH) {
+            due.get_or_insert_with(|| Instant::now() + every);
+        }
+    }
+
+    /// Waits until there is something to keep, it is time, and the last one is written.
     async fn due(&mut self) {
-        time::sleep_until((self.last + KEEP).into()).await;
+        sleep_until(self.due.into_iter().flatten().min()).await;
         if let Some(writing) = &mut self.writing {
             let _ = writing.await;
             self.writing = None;
@@ -132,12 +164,36 @@ impl Keeper {
     }
 
     fn keep(&mut self, view: &View) {
-        (self.is_stale, self.last) = (false, Instant::now());
+        let now = Instant::now();
+        let which = self.due.map(|due| due.is_some_and(|due| due <= now));
+        for (due, is_due) in self.due.iter_mut().zip(which) {
+            *due = due.filter(|_| !is_due);
+        }
         let (facts, places) = (view.facts(), self.places.clone());
         self.writing = Some(task::spawn_blocking(move || {
-            if let Err(error) = places.store(&facts) {
+            if let Err(error) = places.store(&facts, which) {
                 tracing::error!(%error, "the plan is not kept: without the API server a restart would lose it");
             }
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_of_one_change_is_told_at_once_and_a_crowd_is_joined() {
+        let mut pace = Pace::default();
+        for _ in 0..AT_ONCE {
+            assert_eq!(pace.due(), None);
+            pace.told();
+        }
+        assert_eq!(pace.due(), None);
+        pace.told();
+        assert_eq!(pace.due(), pace.last.map(|last| last + JOIN));
+        pace.last = Some(Instant::now().checked_sub(QUIET * 2).unwrap());
+        pace.told();
+        assert_eq!(pace.due(), None);
     }
 }

@@ -4,12 +4,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::facts::{GatewayFacts, NodeFacts, PodFacts, ServiceFacts, SliceFacts};
-use crate::state::{self, StateError};
+use crate::state::{self, Document, StateError};
 
 const FILE: &str = "plan";
 
@@ -62,18 +63,23 @@ pub struct Places {
 }
 
 impl Places {
+    /// How much later than it is known something may be kept in each: what a disk writes wears it out.
+    pub const EACH: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
     /// What was kept last, if anything that reads back was. A node that was rebooted has it in the second place only.
     pub fn load(&self, node: &str) -> Option<KeptFacts> {
         self.paths().iter().find_map(|path| load(path, node))
     }
 
-    /// Keeps it.
+    /// Keeps it in those places of which `which` says so.
     ///
     /// # Errors
     /// The first place that cannot be written; the other one is written all the same.
-    pub fn store(&self, facts: &KeptFacts) -> Result<(), StateError> {
-        let [first, second] = self.paths().map(|path| state::store_document(&path, facts));
-        first.and(second)
+    pub fn store(&self, facts: &KeptFacts, which: [bool; 2]) -> Result<(), StateError> {
+        let document =
+            Document::of(facts).map_err(|source| StateError::Broken { path: self.run.join(FILE), source })?;
+        let paths = self.paths().into_iter().zip(which).filter(|(_, is_asked)| *is_asked);
+        paths.map(|(path, _)| document.store(&path)).fold(Ok(()), Result::and)
     }
 
     fn paths(&self) -> [PathBuf; 2] {
@@ -114,10 +120,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let places = Places { run: dir.path().join("run"), state: dir.path().join("state") };
         assert_eq!(places.load("n1"), None);
-        places.store(&facts("n1")).unwrap();
+        places.store(&facts("n1"), [true; 2]).unwrap();
         std::fs::remove_dir_all(&places.run).unwrap();
         assert_eq!(places.load("n1"), Some(facts("n1")), "rebooted");
-        places.store(&facts("n1")).unwrap();
+        places.store(&facts("n1"), [true, false]).unwrap();
         std::fs::write(places.state.join(FILE), "torn").unwrap();
         assert_eq!(places.load("n1"), Some(facts("n1")));
         std::fs::write(places.run.join(FILE), "torn").unwrap();
@@ -128,7 +134,7 @@ mod tests {
     fn another_node_s_plan_is_left_aside() {
         let dir = tempfile::tempdir().unwrap();
         let places = Places { run: dir.path().join("run"), state: dir.path().join("state") };
-        places.store(&facts("n1")).unwrap();
+        places.store(&facts("n1"), [true; 2]).unwrap();
         assert_eq!(places.load("n2"), None);
     }
 }
