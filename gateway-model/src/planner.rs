@@ -47,6 +47,8 @@ pub struct Planner {
     node: Node,
     memory: Memory,
     outcomes: HashMap<GatewayKey, Outcome>,
+    /// When those outcomes that change by themselves do so.
+    deadlines: HashMap<GatewayKey, u64>,
     resolved: Resolved,
     /// Where in `resolved` a gateway is.
     places: HashMap<GatewayKey, usize>,
@@ -109,6 +111,7 @@ impl Planner {
             node: Node::default(),
             memory: Memory::new(&kept, settings.route_ttl),
             outcomes: HashMap::new(),
+            deadlines: HashMap::new(),
             resolved: Resolved { kept, settings, ..Resolved::default() },
             places: HashMap::new(),
             plan: Plan::default(),
@@ -146,11 +149,8 @@ impl Planner {
         if std::mem::take(&mut self.news.claims) {
             self.settle();
         }
-        for (key, outcome) in &self.outcomes {
-            if outcome.deadline.is_some_and(|deadline| deadline <= now) {
-                self.news.gateways.insert(key.clone());
-            }
-        }
+        let due = self.deadlines.iter().filter(|(_, deadline)| **deadline <= now);
+        self.news.gateways.extend(due.map(|(key, _)| key.clone()));
         let mut update = Update::default();
         let touched = self.resolve(now, &mut update);
         self.gather(&touched, &mut update);
@@ -189,8 +189,7 @@ impl Planner {
             update.are_findings_new = findings != self.resolved.findings;
             self.resolved.findings = findings;
         }
-        let deadlines = self.outcomes.values().filter_map(|outcome| outcome.deadline);
-        self.resolved.deadline = deadlines.chain(self.memory.deadline()).min();
+        self.resolved.deadline = self.deadlines.values().copied().chain(self.memory.deadline()).min();
         self.resolved.notes.clone_from(&update.notes);
     }
 

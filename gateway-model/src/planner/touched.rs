@@ -77,6 +77,10 @@ impl Planner {
             left.extend(self.declared.outer_ranks(index));
         }
         let notes = std::mem::take(&mut outcome.notes);
+        match outcome.deadline {
+            Some(deadline) => self.deadlines.insert(gateway.key.clone(), deadline),
+            None => self.deadlines.remove(&gateway.key),
+        };
         self.outcomes.insert(gateway.key.clone(), outcome);
         notes
     }
@@ -84,6 +88,7 @@ impl Planner {
     /// A gateway is not in force any more.
     fn drop_outcome(&mut self, key: &GatewayKey, left: &mut BTreeSet<usize>, touched: &mut Touched) {
         if self.outcomes.remove(key).is_some() {
+            self.deadlines.remove(key);
             self.news.findings = true;
             touched.insert(key.clone(), None);
             let index = self.declared.get(key);

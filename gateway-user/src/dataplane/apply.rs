@@ -91,8 +91,12 @@ impl Dataplane {
         if !is_known {
             touched.add_all(&self.desired, &self.shadow);
         }
-        if !(is_known && stale.is_empty()) {
-            self.marker.set_ids(self.desired.marks.clone());
+        if is_known {
+            for key in &stale {
+                self.marker.set(key, &self.desired.marks);
+            }
+        } else {
+            self.marker.set_all(&self.desired.marks);
         }
         self.follow_planned_devices()?;
         let writer = Writer {

@@ -39,6 +39,8 @@ pub(super) struct Desired {
     /// How many backends on other nodes are reached through a device.
     pub(super) devices: BTreeMap<u32, usize>,
     parts: BTreeMap<GatewayKey, Part>,
+    /// Of gateways whose ring is in the kernel, endpoints that cannot be reached there; only gateways that have such.
+    lost: BTreeMap<GatewayKey, Vec<(EndpointKey, Reach)>>,
 }
 
 /// What is desired for the sake of one gateway.
@@ -182,12 +184,13 @@ impl Desired {
 
     /// Endpoints of gateways whose ring is in the kernel that cannot be reached there.
     pub(super) fn unreachable(&self) -> Vec<(EndpointKey, Reach)> {
-        self.parts.values().flat_map(|part| &part.unreachable).cloned().collect()
+        self.lost.values().flatten().cloned().collect()
     }
 
     /// Nothing is desired for this gateway's sake any more.
     fn remove(&mut self, key: &GatewayKey, touched: &mut Touched) {
         let Some(part) = self.parts.remove(key) else { return };
+        self.lost.remove(key);
         touched.add(&part);
         for index in part.names.keys() {
             self.names.remove(index);
@@ -238,6 +241,9 @@ impl Desired {
         self.frontends.extend(&part.frontends);
         self.sources.extend(&part.sources);
         self.marks.insert(Arc::new(key.clone()), Arc::new(std::mem::take(&mut part.marks)));
+        if !part.unreachable.is_empty() {
+            self.lost.insert(key.clone(), std::mem::take(&mut part.unreachable));
+        }
         self.parts.insert(key.clone(), part);
         Ok(())
     }
@@ -260,6 +266,10 @@ impl Desired {
 
     fn check_room(&self, part: &Part, shadow: &Shadow) -> Result<(), Error> {
         let limit = shadow.frontends_end;
+        // Each family has this room of its own: as long as both fit into it nobody has to be counted.
+        if self.frontends.len() + part.frontends.len() <= limit as usize {
+            return Ok(());
+        }
         for family in [Family::V4, Family::V6] {
             let count = |frontends: &BTreeMap<l4::Frontend, DesiredFrontend>| {
                 frontends.values().filter(|frontend| frontend.ring.1 == family).count()
