@@ -4,13 +4,13 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
+    thread,
     time::{Duration, Instant},
 };
 
 use tokio::{
     select,
-    sync::{mpsc, watch},
-    task::{self, JoinHandle},
+    sync::{mpsc, oneshot, watch},
     time,
 };
 
@@ -30,8 +30,11 @@ const JOIN: Duration = Duration::from_millis(2);
 const QUIET: Duration = Duration::from_millis(20);
 /// For so long an empty list is doubted where there were objects before.
 const DOUBT: Duration = Duration::from_secs(15);
-/// A plan that was kept may be a second old: for so long the API server gets the chance to tell a newer one first.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A plan that was kept may be a second old: for so long the API server gets the chance to tell a newer one first. One
+/// with a thousand gateways to list takes longer than anybody should wait.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The least urgent that a thread can be.
+const LOWEST: i32 = 19;
 /// Without everything being known, what is missing is logged this often.
 const REMIND: Duration = Duration::from_secs(10);
 
@@ -139,7 +142,8 @@ struct Keeper {
     places: Places,
     /// When what each of them has was known; nothing where there is nothing new.
     due: [Option<Instant>; Places::EACH.len()],
-    writing: Option<JoinHandle<()>>,
+    /// Ends with the writing.
+    writing: Option<oneshot::Receiver<()>>,
 }
 
 impl Keeper {
@@ -170,11 +174,21 @@ impl Keeper {
             *due = due.filter(|_| !is_due);
         }
         let (facts, places) = (view.facts(), self.places.clone());
-        self.writing = Some(task::spawn_blocking(move || {
+        let (done, writing) = oneshot::channel();
+        self.writing = Some(writing);
+        let write = move || {
+            // Of a thread of its own: this is nothing that requests, or changes, should wait for.
+            if let Err(error) = rustix::process::setpriority_process(None, LOWEST) {
+                tracing::debug!(%error, "the plan is kept at the priority of all else");
+            }
             if let Err(error) = places.store(&facts, which) {
                 tracing::error!(%error, "the plan is not kept: without the API server a restart would lose it");
             }
-        }));
+            drop(done);
+        };
+        if let Err(error) = thread::Builder::new().name("weir-keeper".to_owned()).spawn(write) {
+            tracing::error!(%error, "the plan is not kept: there is no thread for it");
+        }
     }
 }
 
