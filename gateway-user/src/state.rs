@@ -10,6 +10,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,6 +21,8 @@ pub use document::DocumentError;
 const DOCUMENT: &str = "state";
 const DRAFT: &str = "state.new";
 const LOCK: &str = "lock";
+/// Longer than a document takes to be written.
+const DRAFT_LIFE: Duration = Duration::from_mins(1);
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,26 @@ impl Document {
             verb: "written",
             source,
         })
+    }
+}
+
+/// Removes what those left who died while they replaced the document at `path`: drafts that nobody has written to for
+/// a minute.
+pub fn remove_drafts(path: &Path) {
+    let (Some(folder), Some(stem)) = (path.parent(), path.file_name()) else { return };
+    let is_old = |entry: &fs::DirEntry| {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DRAFT_LIFE))
+    };
+    let is_draft = |path: &Path| {
+        path.extension().is_some_and(|end| end == "new")
+            && path.file_stem().map(Path::new).and_then(Path::file_stem) == Some(stem)
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_draft(&entry.path()) && is_old(&entry) {
+            // What cannot be removed does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl Follower {
                     if let Some(mut delta) = self.view.take() {
                         delta.arrived = arrived.take();
                         permit.send(delta);
-                        pace.told();
+                        pace.told(Instant::now());
                     }
                 }
                 () = sleep_until(patience), if patience.is_some() => {}
@@ -124,8 +124,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn told(&mut self) {
-        let now = Instant::now();
+    fn told(&mut self, now: Instant) {
         let was_quiet = self.last.is_none_or(|last| now - last > QUIET);
         self.times = if was_quiet { 1 } else { self.times.saturating_add(1) };
         self.last = Some(now);
@@ -198,16 +197,15 @@ mod tests {
 
     #[test]
     fn what_comes_of_one_change_is_told_at_once_and_a_crowd_is_joined() {
-        let mut pace = Pace::default();
-        for _ in 0..AT_ONCE {
+        let (mut pace, began) = (Pace::default(), Instant::now());
+        for at in 0..AT_ONCE {
+            pace.told(began + Duration::from_millis(at.into()));
             assert_eq!(pace.due(), None);
-            pace.told();
         }
-        assert_eq!(pace.due(), None);
-        pace.told();
-        assert_eq!(pace.due(), pace.last.map(|last| last + JOIN));
-        pace.last = Some(Instant::now().checked_sub(QUIET * 2).unwrap());
-        pace.told();
+        let last = began + QUIET;
+        pace.told(last);
+        assert_eq!(pace.due(), Some(last + JOIN));
+        pace.told(last + QUIET * 2);
         assert_eq!(pace.due(), None);
     }
 }

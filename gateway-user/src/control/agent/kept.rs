@@ -68,6 +68,9 @@ impl Places {
 
     /// What was kept last, if anything that reads back was. A node that was rebooted has it in the second place only.
     pub fn load(&self, node: &str) -> Option<KeptFacts> {
+        for path in self.paths() {
+            state::remove_drafts(&path);
+        }
         self.paths().iter().find_map(|path| load(path, node))
     }
 
@@ -128,6 +131,24 @@ mod tests {
         assert_eq!(places.load("n1"), Some(facts("n1")));
         std::fs::write(places.run.join(FILE), "torn").unwrap();
         assert_eq!(places.load("n1"), None);
+    }
+
+    #[test]
+    fn what_others_left_half_written_is_removed_once_it_is_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { run: dir.path().join("run"), state: dir.path().join("state") };
+        places.store(&facts("n1"), [true; 2]).unwrap();
+        let [fresh, old] = ["plan.7-1.new", "plan.7-2.new"].map(|name| places.run.join(name));
+        for path in [&fresh, &old, &places.run.join("lock")] {
+            let file = std::fs::File::create(path).unwrap();
+            let age = if *path == fresh { 0 } else { 3_600 };
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+        assert_eq!(places.load("n1"), Some(facts("n1")));
+        let mut left: Vec<_> =
+            std::fs::read_dir(&places.run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["lock", "plan", "plan.7-1.new"]);
     }
 
     #[test]
