@@ -29,7 +29,7 @@ pub fn start(plan: &Plan) -> Result<()> {
         format!("--config={}", stages.display()),
         // Nobody is asked there: it stands for all of them.
         format!("--node-ip={}", plan.v4(Host::CONTROL)),
-        // They live by their status: see there.
+        // Nodes live by their status: the stages say why.
         "--node-lease-duration-seconds=0".to_owned(),
         format!("--server-address={ADDRESS}"),
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node".to_owned(),
