@@ -2,10 +2,11 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{
     cgroup,
@@ -14,7 +15,7 @@ use super::{
     plan::{API_PORT, Host, PODS, Plan, SERVICES},
 };
 use crate::{
-    exec::{read, wait_for},
+    exec::{command, read, wait_for},
     setup::kubernetes,
 };
 
@@ -23,6 +24,8 @@ pub const PROGRAMS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-mana
 /// The one that an outage of the API ends.
 pub const API_SERVER: &str = "kube-apiserver";
 const READY_SECONDS: u64 = 60;
+/// Of those who give way: a third of a share.
+const NICENESS: &str = "5";
 
 /// Starts etcd and the API server, which finds etcd when both are up.
 pub fn start_api(plan: &Plan) -> Result<(Daemon, Daemon)> {
@@ -55,6 +58,24 @@ pub fn run(plan: &Plan, name: &str, program: impl AsRef<OsStr>, arguments: &[Str
     let enter = [format!("--net=/run/netns/{}", plan.namespace("control"))];
     let log = plan.dir()?.join("logs").join(format!("{name}.log"));
     daemon::start(&group(plan, name)?, log, &enter, program, arguments)
+}
+
+/// Has all that runs there give way to the nodes: in life it has machines of its own, and a node's time is the node's.
+pub fn give_way(plan: &Plan) -> Result<()> {
+    let programs = cgroup::of_cluster(plan)?.join("control");
+    for program in fs::read_dir(&programs).with_context(|| format!("reading {}", programs.display()))? {
+        // Each leads a session, and so a process group.
+        for leader in cgroup::processes(&program?.path()) {
+            read(command("renice").args(["-n", NICENESS, "-g", &leader.to_string()]))?;
+            let of_session = PathBuf::from(format!("/proc/{leader}/autogroup"));
+            if of_session.is_file() {
+                // Where sessions share the processors niceness counts within each only.
+                fs::write(&of_session, NICENESS)
+                    .with_context(|| format!("writing {}", of_session.display()))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The control group of one of them.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{life, plan::Plan, scale};
+use super::{control, life, plan::Plan, scale};
 use crate::{
     build::{self, Profile},
     exec::{command, read, root, show, step},
@@ -67,6 +67,7 @@ fn run(args: &Args, program: &PathBuf) -> Result<()> {
         kubectl(&["rollout", "status", "--timeout=120s", "-n", "weir-system", "deployment/weir-controller"])
     })?;
     scale::start(&plan)?;
+    control::give_way(&plan)?;
     let mut measure = command(program);
     measure.arg("--cluster").arg(plan.dir()?.join("cluster.json"));
     measure.args(["--services", &args.services.to_string(), "--endpoints", &args.endpoints.to_string()]);
