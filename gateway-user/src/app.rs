@@ -15,6 +15,8 @@ mod life;
 mod logging;
 mod mark;
 mod node;
+#[expect(unsafe_code, reason = "sched_setattr(2)")]
+mod sched;
 mod served;
 mod signals;
 mod sources;
@@ -40,7 +42,10 @@ pub(crate) use desired::now;
 pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(config.log_format, &config.log)?;
     allow_many_connections();
-    // One thread for control; the kernel and each of the proxy's workers have their own.
+    if let Err(error) = sched::run_soon_after_waking() {
+        tracing::debug!(%error, "changes wait for a processor as long as everybody does");
+    }
+    // One thread for control; the kernel's ticks and each of the proxy's workers have their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(life::live(config))
 }

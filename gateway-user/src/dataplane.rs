@@ -1,7 +1,7 @@
 //! The kernel's side: the only folder that names a BPF map or a program.
 //!
-//! [`Dataplane`] is owned by one thread, which calls [`Dataplane::apply`] when the plan changes and
-//! [`Dataplane::tick`] once a second. Maps and links are pinned: dropping it, or dying, leaves L4 in place, and
+//! Whoever owns a [`Dataplane`] calls [`Dataplane::apply`] when the plan changes and [`Dataplane::tick`] once a
+//! second. Maps and links are pinned: dropping it, or dying, leaves L4 in place, and
 //! the next agent's [`Dataplane::open`] adopts it without missing a packet.
 
 mod announce;

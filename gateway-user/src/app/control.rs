@@ -11,7 +11,7 @@ mod status;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
-use gateway_model::{discovery::Kept, finding::Finding, plan::l4::L4Plan};
+use gateway_model::{discovery::Kept, finding::Finding};
 
 use self::{announce::Announcing, follow::Convergence};
 use super::{
@@ -92,7 +92,7 @@ impl Control {
         voices: Voices,
     ) -> anyhow::Result<Self> {
         let kernel = Kernel::open(loaded, phase::options(&config)?).await?;
-        let marks = Marks::new(kernel.call(|dataplane| dataplane.marker()).await?);
+        let marks = Marks::new(kernel.call(|dataplane| dataplane.marker())?);
         // Where this node's sequences of weighted picks begin: nodes are not to pick in step.
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
         let proxy_config = proxy::Config { seed, ..proxy::Config::default() };
@@ -119,11 +119,11 @@ impl Control {
             said: Acknowledgement::default(),
             announcing: voices.announcer.map(Announcing::new),
         };
-        control.refresh().await;
+        control.refresh();
         if let Some(trouble) = control.trouble.take() {
             anyhow::bail!(trouble);
         }
-        control.hand_over_listeners().await?;
+        control.hand_over_listeners()?;
         Ok(control)
     }
 
@@ -139,15 +139,15 @@ impl Control {
 
     /// Works everything out anew and puts it in force. What goes wrong is kept as trouble, and tried again with
     /// the next call; while another agent takes over, nothing is done.
-    pub(super) async fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         if self.phase.kernel().is_none() {
             return;
         }
-        let done = self.try_refresh().await;
+        let done = self.try_refresh();
         self.note(done);
         // Devices may have come or gone.
         self.said.phase.clear();
-        self.tell().await;
+        self.tell();
     }
 
     /// Does what is due by the clock: ports that others opened or closed, routes that expire, another try.
@@ -158,31 +158,31 @@ impl Control {
         let devices = node::follow_addresses(&self.config.interfaces, &self.node.devices);
         let node_changed = devices != self.node.devices || self.listening() != self.node.listening;
         if node_changed || self.trouble.is_some() || self.desired.is_due() {
-            self.refresh().await;
+            self.refresh();
         }
     }
 
     /// What the world says is followed even where it cannot be stored: traffic first.
-    async fn try_refresh(&mut self) -> anyhow::Result<()> {
+    fn try_refresh(&mut self) -> anyhow::Result<()> {
         (self.local_routes, self.told_pods) = (None, None);
-        self.look_at_node().await?;
+        self.look_at_node()?;
         self.desired.work_out(&self.node);
         let stored = self.store();
-        self.put_in_force(self.whole_plan()).await?;
+        self.put_in_force(Extent::Whole)?;
         stored
     }
 
     /// What someone says is stored before it is in force: else it would be gone with a restart.
-    async fn try_change(&mut self) -> anyhow::Result<()> {
+    fn try_change(&mut self) -> anyhow::Result<()> {
         self.desired.work_out(&self.node);
         self.store()?;
-        self.put_in_force(self.changed_plan()).await
+        self.put_in_force(Extent::Changes)
     }
 
-    async fn look_at_node(&mut self) -> anyhow::Result<()> {
+    fn look_at_node(&mut self) -> anyhow::Result<()> {
         self.node.devices = node::follow_addresses(&self.config.interfaces, &self.node.devices);
         self.node.listening = self.listening();
-        self.look_for_endpoints().await
+        self.look_for_endpoints()
     }
 
     /// In a cluster the ports of gateways are their Services'.
@@ -193,10 +193,9 @@ impl Control {
         }
     }
 
-    async fn look_for_endpoints(&mut self) -> anyhow::Result<()> {
+    fn look_for_endpoints(&mut self) -> anyhow::Result<()> {
         let endpoints = self.desired.declared.addresses_to_find();
-        self.node.through_uplink =
-            self.call(move |dataplane| through_uplink(dataplane, &endpoints)).await??;
+        self.node.through_uplink = self.call(move |dataplane| through_uplink(dataplane, &endpoints))??;
         Ok(())
     }
 
@@ -211,22 +210,15 @@ impl Control {
         Ok(())
     }
 
-    fn whole_plan(&self) -> Planned {
-        Planned::Whole(self.desired.plan().l4.clone())
-    }
-
-    /// What differs from what the data plane was asked for last; while that is in doubt, everything.
-    fn changed_plan(&self) -> Planned {
-        if self.trouble.is_some() || self.in_force == 0 {
-            return self.whole_plan();
-        }
+    /// What differs from what the data plane was asked for last.
+    fn changes(&self) -> dataplane::Changes {
         let gateways = &self.desired.plan().l4.gateways;
         let fresh = self.desired.fresh.iter();
-        Planned::Changes(fresh.map(|key| (key.clone(), gateways.get(key).cloned())).collect())
+        fresh.map(|key| (key.clone(), gateways.get(key).cloned())).collect()
     }
 
     /// The kernel first: a connection that the proxy makes is counted for ids that the kernel knows by then.
-    async fn put_in_force(&mut self, planned: Planned) -> anyhow::Result<()> {
+    fn put_in_force(&mut self, extent: Extent) -> anyhow::Result<()> {
         let generation = self.desired.generation;
         let (addresses, pods) = match &self.desired.declared {
             Declared::Cluster(cluster) => {
@@ -235,29 +227,26 @@ impl Control {
             Declared::Files(_) => (Arc::default(), None),
         };
         let announced = self.announcing.as_ref().and_then(Announcing::due).cloned();
-        let to_announce = announced.clone();
         let are_known = self.local_routes.as_ref() == Some(&addresses);
-        let routes = (!are_known).then(|| self.config.addresses.union(&addresses).copied().collect());
-        let news = pods.clone().filter(|pods| self.told_pods.as_ref() != Some(pods));
-        let applied = self
-            .call(move |dataplane| {
-                if let Some(addresses) = routes {
-                    dataplane.ensure_local_routes(&addresses)?;
-                }
-                if let Some(pods) = news {
-                    dataplane.set_node_pods(&pods)?;
-                }
-                let applied = match planned {
-                    Planned::Whole(plan) => dataplane.apply(&plan)?,
-                    Planned::Changes(changes) => dataplane.change(changes)?,
-                };
-                // Who answers for an address serves it by then.
-                if let Some(announced) = to_announce {
-                    dataplane.set_announced(&announced)?;
-                }
-                Ok::<_, dataplane::Error>(applied)
-            })
-            .await??;
+        // While it is in doubt what the data plane was asked for last, everything differs.
+        let is_in_doubt = self.trouble.is_some() || self.in_force == 0;
+        let applied = self.call(|dataplane| {
+            if !are_known {
+                dataplane.ensure_local_routes(&self.config.addresses.union(&addresses).copied().collect())?;
+            }
+            if let Some(pods) = pods.as_ref().filter(|pods| self.told_pods.as_ref() != Some(pods)) {
+                dataplane.set_node_pods(pods)?;
+            }
+            let applied = match extent {
+                Extent::Changes if !is_in_doubt => dataplane.change(self.changes())?,
+                Extent::Changes | Extent::Whole => dataplane.apply(&self.desired.plan().l4)?,
+            };
+            // Who answers for an address serves it by then.
+            if let Some(announced) = &announced {
+                dataplane.set_announced(announced)?;
+            }
+            Ok::<_, dataplane::Error>(applied)
+        })??;
         self.desired.fresh.clear();
         self.told_pods = pods;
         self.local_routes = Some(addresses);
@@ -287,27 +276,24 @@ impl Control {
     }
 
     /// Gives the proxy's listening sockets to the kernel.
-    async fn hand_over_listeners(&mut self) -> anyhow::Result<()> {
+    fn hand_over_listeners(&mut self) -> anyhow::Result<()> {
         let of = |wanted: Family| -> std::io::Result<Vec<_>> {
             let listeners = self.proxy.listeners().filter(|(family, ..)| *family == wanted);
             listeners.map(|(.., socket)| socket.try_clone_to_owned()).collect()
         };
         let (v4, v6) = (of(Family::V4)?, of(Family::V6)?);
-        self.call(move |dataplane| dataplane.set_listeners(&v4, &v6)).await??;
+        self.call(move |dataplane| dataplane.set_listeners(&v4, &v6))??;
         Ok(())
     }
 
-    async fn call<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Dataplane) -> T + Send + 'static,
-    ) -> anyhow::Result<T> {
+    fn call<T>(&self, job: impl FnOnce(&mut Dataplane) -> T) -> anyhow::Result<T> {
         let Some(kernel) = self.phase.kernel() else {
             anyhow::bail!("another agent is taking over from this one")
         };
-        Ok(kernel.call(job).await?)
+        Ok(kernel.call(job)?)
     }
 
-    /// Whether the data plane's thread has ended: only a new process can go on from there.
+    /// Whether the data plane has panicked: only a new process can go on from there.
     pub(super) fn is_broken(&self) -> bool {
         self.is_broken
     }
@@ -334,12 +320,13 @@ impl Control {
     }
 }
 
-/// What the data plane is to do.
-enum Planned {
-    /// All of this.
-    Whole(L4Plan),
-    /// What it was asked for last, but for these.
-    Changes(dataplane::Changes),
+/// How much of the plan the data plane is to look at.
+#[derive(Clone, Copy)]
+enum Extent {
+    /// All of it.
+    Whole,
+    /// What differs from what it was asked for last.
+    Changes,
 }
 
 fn through_uplink(

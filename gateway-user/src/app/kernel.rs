@@ -1,24 +1,32 @@
-//! The thread that owns the data plane. What is to be done comes as closures and is done in order; in between
-//! the data plane gets its tick each second.
+//! The data plane, between the control task, which asks for something now and then, and a thread that gives it its tick
+//! each second and does what a tick leaves to do.
+//!
+//! Who asks does it itself, while the thread waits: with two threads to wake up a change would wait twice for a
+//! processor.
 
 use std::{
-    sync::{Arc, mpsc},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use tokio::sync::{oneshot, watch};
+use anyhow::Context as _;
+use tokio::{sync::watch, task};
 
+use super::sched;
 use crate::dataplane::{self, Dataplane, Loaded, Options};
 
 const TICK: Duration = Duration::from_secs(1);
+/// What is left to do of a tick rests for so long after each piece: for those who ask for something meanwhile.
+const REST: Duration = Duration::from_millis(1);
 
-type Job = Box<dyn FnOnce(&mut Dataplane) + Send>;
-
-/// The data plane, on its own thread. Dropping it closes the data plane; what it pinned stays.
+/// The data plane. Dropping it closes it; what it pinned stays.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    jobs: Option<mpsc::Sender<Job>>,
+    dataplane: Arc<Mutex<Dataplane>>,
+    /// Tells the thread that there is more to do; without it the thread ends.
+    wake: Option<mpsc::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
     ticks: watch::Receiver<Ticks>,
 }
@@ -32,40 +40,39 @@ pub(super) struct Ticks {
     pub(super) error: Option<Arc<dataplane::Error>>,
 }
 
-/// The thread ended by itself, which only a bug makes it do.
+/// A bug made it panic.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the data plane's thread has ended; please report this, with the log")]
+#[error("the data plane has panicked; please report this, with the log")]
 pub(super) struct KernelGone;
 
 impl Kernel {
     /// Opens what is loaded: adopts what is pinned, attaches.
     pub(super) async fn open(loaded: Loaded, options: Options) -> anyhow::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let (opened, is_open) = oneshot::channel();
+        let opened = task::spawn_blocking(move || loaded.open(options));
+        let dataplane = Arc::new(Mutex::new(opened.await.context("opening the data plane")??));
+        let (wake, woken) = mpsc::channel();
         let (published, ticks) = watch::channel(Ticks::default());
-        let thread = thread::Builder::new().name("weir-kernel".to_owned()).spawn(move || {
-            match loaded.open(options) {
-                Ok(dataplane) => {
-                    let _ = opened.send(Ok(()));
-                    work(dataplane, &queue, &published);
-                }
-                Err(error) => drop(opened.send(Err(error))),
-            }
-        })?;
-        is_open.await.map_err(|_| KernelGone)??;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), ticks })
+        let ticked = Arc::clone(&dataplane);
+        let thread = thread::Builder::new()
+            .name("weir-ticks".to_owned())
+            .spawn(move || tick(&ticked, &woken, &published))?;
+        Ok(Self { dataplane, wake: Some(wake), thread: Some(thread), ticks })
     }
 
-    /// Does `job` with the data plane, after everything asked for before.
-    pub(super) async fn call<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Dataplane) -> T + Send + 'static,
-    ) -> Result<T, KernelGone> {
-        let (done, result) = oneshot::channel();
-        let job: Job = Box::new(move |dataplane| drop(done.send(job(dataplane))));
-        let jobs = self.jobs.as_ref().ok_or(KernelGone)?;
-        jobs.send(job).map_err(|_| KernelGone)?;
-        result.await.map_err(|_| KernelGone)
+    /// Does `job` with the data plane, after the piece of a tick that is being done.
+    ///
+    /// # Errors
+    /// Where that, or the job, panicked.
+    pub(super) fn call<T>(&self, job: impl FnOnce(&mut Dataplane) -> T) -> Result<T, KernelGone> {
+        let mut dataplane = self.dataplane.lock().map_err(|_| KernelGone)?;
+        let was_at_work = dataplane.is_at_work();
+        // Whoever asked drains the proxy before the process ends.
+        let done = catch_unwind(AssertUnwindSafe(|| job(&mut dataplane))).map_err(|_| KernelGone)?;
+        if dataplane.is_at_work() && !was_at_work {
+            let wake = self.wake.as_ref().ok_or(KernelGone)?;
+            wake.send(()).map_err(|_| KernelGone)?;
+        }
+        Ok(done)
     }
 
     /// What the ticks find.
@@ -76,8 +83,7 @@ impl Kernel {
 
 impl Drop for Kernel {
     fn drop(&mut self) {
-        // The thread ends once nobody can send it jobs.
-        self.jobs = None;
+        self.wake = None;
         if let Some(thread) = self.thread.take()
             && let Err(panic) = thread.join()
         {
@@ -87,34 +93,38 @@ impl Drop for Kernel {
     }
 }
 
-fn work(mut dataplane: Dataplane, queue: &mpsc::Receiver<Job>, published: &watch::Sender<Ticks>) {
+/// Ticks until nobody can wake it any more.
+fn tick(dataplane: &Mutex<Dataplane>, woken: &mpsc::Receiver<()>, published: &watch::Sender<Ticks>) {
+    // Somebody may wait for what it has locked. What it cannot have, it does without.
+    let _ = sched::run_soon_after_waking();
     let mut due = Instant::now();
-    let mut is_stuck = false;
+    // There is more to do, and nothing went wrong with it since the last tick.
+    let mut goes_on = false;
     loop {
-        // What is left to do keeps nobody waiting: it is done piece by piece, while nobody asks for anything.
-        let goes_on = dataplane.is_at_work() && !is_stuck && Instant::now() < due;
-        let wait = if goes_on { Duration::ZERO } else { due.saturating_duration_since(Instant::now()) };
-        match queue.recv_timeout(wait) {
-            Ok(job) => job(&mut dataplane),
-            Err(mpsc::RecvTimeoutError::Timeout) if goes_on => {
-                if let Err(error) = dataplane.work(&mut dataplane::Ticked::default()) {
-                    published.send_modify(|ticks| ticks.error = Some(Arc::new(error)));
-                    is_stuck = true;
-                }
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        let until_due = due.saturating_duration_since(Instant::now());
+        let wait = if goes_on { REST.min(until_due) } else { until_due };
+        let is_woken = match woken.recv_timeout(wait) {
+            Ok(()) => true,
+            Err(mpsc::RecvTimeoutError::Timeout) => false,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        }
+        };
+        let Ok(mut dataplane) = dataplane.lock() else { return };
         if Instant::now() >= due {
             due = Instant::now() + TICK;
-            is_stuck = false;
-            // Where somebody always asks, what is left gets on all the same.
+            // With a piece of what is left: that one stays as known as the other where it fails each time.
             let (ticked, worked) = (dataplane.beat(), dataplane.work(&mut dataplane::Ticked::default()));
+            goes_on = worked.is_ok() && dataplane.is_at_work();
             published.send_modify(|ticks| {
                 ticks.network_changes +=
                     u64::from(ticked.as_ref().is_ok_and(|ticked| ticked.network_changed));
                 ticks.error = ticked.err().or(worked.err()).map(Arc::new);
             });
+        } else if goes_on || is_woken {
+            let worked = dataplane.work(&mut dataplane::Ticked::default());
+            goes_on = worked.is_ok() && dataplane.is_at_work();
+            if let Err(error) = worked {
+                published.send_modify(|ticks| ticks.error = Some(Arc::new(error)));
+            }
         }
     }
 }

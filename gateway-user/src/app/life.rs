@@ -119,11 +119,11 @@ impl Service {
                     }
                     network.follow(self.control.ticks());
                 }
-                agreed = self.control.agreement() => self.control.announce(agreed).await,
-                input = self.inputs.changed() => self.take_over(input).await,
+                agreed = self.control.agreement() => self.control.announce(agreed),
+                input = self.inputs.changed() => self.take_over(input),
                 () = network.changed() => {
                     self.inputs.tell_addresses();
-                    self.control.refresh().await;
+                    self.control.refresh();
                 }
                 _ = seconds.tick() => self.control.tick().await,
             }
@@ -133,15 +133,15 @@ impl Service {
         }
     }
 
-    async fn take_over(&mut self, input: Input) {
+    fn take_over(&mut self, input: Input) {
         match input {
             Input::Files => {
                 self.inputs.read_into(self.control.declared());
-                self.control.refresh().await;
+                self.control.refresh();
             }
             Input::Cluster(delta) => {
                 let asks_for_health = delta.health_checks.is_some();
-                self.control.follow(*delta).await;
+                self.control.follow(*delta);
                 if asks_for_health {
                     self.answer_health();
                 }
@@ -160,14 +160,14 @@ impl Service {
         // Whoever asked may have gone; then there is nobody to tell.
         match question {
             Question::Gateways(answer) => drop(answer.send(control.gateways())),
-            Question::Status(answer) => drop(answer.send(control.status().await)),
-            Question::Stats(answer) => drop(answer.send(control.stats().await)),
-            Question::Dump(answer) => drop(answer.send(control.dump().await)),
+            Question::Status(answer) => drop(answer.send(control.status())),
+            Question::Stats(answer) => drop(answer.send(control.stats())),
+            Question::Dump(answer) => drop(answer.send(control.dump())),
             Question::SetWeights(gateway, change, answer) => {
-                drop(answer.send(control.set_weights(gateway, change).await));
+                drop(answer.send(control.set_weights(gateway, change)));
             }
             Question::SetCondition(gateway, change, answer) => {
-                drop(answer.send(control.set_condition(gateway, change).await));
+                drop(answer.send(control.set_condition(gateway, change)));
             }
             Question::Yield(answer) => drop(answer.send(control.yield_to_successor())),
             Question::Resume => self.resume(config).await,
@@ -250,7 +250,7 @@ async fn answer_probes(control: &Control, questions: &mut mpsc::Receiver<Questio
     while let Some(question) = questions.recv().await {
         // Whoever asks for anything else is told that the agent is stopping.
         if let Question::Status(answer) = question {
-            let _ = answer.send(control.status().await);
+            let _ = answer.send(control.status());
         }
     }
     std::future::pending::<()>().await;

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use tokio::time::{self, Instant};
 
-use super::{super::declared::Declared, Control};
+use super::{super::declared::Declared, Control, Extent};
 use crate::control::agent::announce::{Announcer, Answers, Told};
 
 /// So long others get to take over before this node leaves.
@@ -40,15 +40,15 @@ impl Control {
     }
 
     /// Puts in force what is agreed on. While another agent takes over, it is only remembered.
-    pub(in crate::app) async fn announce(&mut self, agreed: Answers) {
+    pub(in crate::app) fn announce(&mut self, agreed: Answers) {
         let Some(announcing) = &mut self.announcing else { return };
         announcing.agreed = Some(agreed);
         if self.phase.kernel().is_none() {
             return;
         }
-        let done = self.put_in_force(self.changed_plan()).await;
+        let done = self.put_in_force(Extent::Changes);
         self.note(done);
-        self.tell().await;
+        self.tell();
     }
 
     /// Takes note of what the kernel was told just now, if anything, and tells others what this node serves.
@@ -93,8 +93,7 @@ impl Control {
         let until = Instant::now() + PATIENCE;
         while !self.announced().is_empty() {
             let Ok(agreed) = time::timeout_at(until, self.agreement()).await else { return };
-            let told = agreed.clone();
-            let Ok(Ok(())) = self.call(move |dataplane| dataplane.set_announced(&told)).await else { return };
+            let Ok(Ok(())) = self.call(|dataplane| dataplane.set_announced(&agreed)) else { return };
             if let Some(announcing) = &mut self.announcing {
                 announcing.in_force = Some(agreed);
             }

@@ -23,7 +23,7 @@ use crate::{
 
 impl Control {
     /// Sets weights of a gateway's routes.
-    pub(in crate::app) async fn set_weights(
+    pub(in crate::app) fn set_weights(
         &mut self,
         gateway: GatewayName,
         change: SetWeights,
@@ -37,13 +37,11 @@ impl Control {
         let shown =
             weights.iter().map(|(route, weight)| format!("{route}={weight}")).collect::<Vec<_>>().join(" ");
         let set = |planner: &mut Planner| planner.set_weights(&key, &weights, change.rebalance, now());
-        self.change(&key, set)
-            .await
-            .inspect(|_| tracing::info!(gateway = %key, weights = shown, "weights set"))
+        self.change(&key, set).inspect(|_| tracing::info!(gateway = %key, weights = shown, "weights set"))
     }
 
     /// Sets a route's condition, its strength, or both.
-    pub(in crate::app) async fn set_condition(
+    pub(in crate::app) fn set_condition(
         &mut self,
         gateway: GatewayName,
         change: SetCondition,
@@ -61,7 +59,7 @@ impl Control {
         let strength = change.strength.as_deref().map(parse_weight).transpose()?;
         let strength = strength.or_else(|| self.first_strength(&key, &route, &condition));
         let set = |planner: &mut Planner| planner.set_condition(&key, &route, condition, strength, now());
-        self.change(&key, set).await.inspect(|view| {
+        self.change(&key, set).inspect(|view| {
             let now = view.routes.iter().find(|of| of.name == route.0).and_then(|of| of.condition.as_ref());
             let condition = now.map_or("none", |condition| &condition.value);
             tracing::info!(gateway = %key, %route, condition, "condition set");
@@ -81,7 +79,7 @@ impl Control {
         is_first.then_some(Weight::FULL)
     }
 
-    async fn change(
+    fn change(
         &mut self,
         key: &GatewayKey,
         set: impl FnOnce(&mut Planner) -> Result<(), ChangeError>,
@@ -96,14 +94,14 @@ impl Control {
             self.desired.planner.restore(key, before);
             return Err(Refusal::Yielding);
         }
-        if let Err(error) = self.try_change().await {
+        if let Err(error) = self.try_change() {
             self.desired.planner.restore(key, before);
-            let undone = self.try_refresh().await;
+            let undone = self.try_refresh();
             self.note(undone);
             return Err(Refusal::Failed(format!("{}; nothing was changed", causes::text_of(&error))));
         }
         self.note(Ok(()));
-        self.tell().await;
+        self.tell();
         let view = self
             .gateways()
             .into_iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{answer, declared::Declared},
-    Control,
+    Control, Extent,
 };
 use crate::{
     admin::views::Latency,
@@ -44,7 +44,7 @@ impl Convergence {
 impl Control {
     /// Takes over what has changed in the cluster, and puts it in force. While another agent takes over, it is only
     /// remembered.
-    pub(in crate::app) async fn follow(&mut self, delta: Delta) {
+    pub(in crate::app) fn follow(&mut self, delta: Delta) {
         // What came while the agent started says nothing of how long a change takes.
         let arrived = delta.arrived.filter(|arrived| *arrived >= self.started);
         let Declared::Cluster(cluster) = &mut self.desired.declared else { return };
@@ -54,7 +54,7 @@ impl Control {
             return;
         }
         let before = self.in_force;
-        let done = self.try_follow().await;
+        let done = self.try_follow();
         // What changes neither a map nor the proxy's table says nothing of it either.
         if let (Some(arrived), Ok(())) = (arrived, &done)
             && self.in_force != before
@@ -64,31 +64,31 @@ impl Control {
             tracing::debug!(micros = took.as_micros(), generation = self.in_force, "followed");
         }
         self.note(done);
-        self.tell().await;
+        self.tell();
     }
 
-    async fn try_follow(&mut self) -> anyhow::Result<()> {
+    fn try_follow(&mut self) -> anyhow::Result<()> {
         // Routes to external addresses may be among what is new.
         if let Declared::Cluster(cluster) = &mut self.desired.declared
             && cluster.take_is_external_new()
         {
-            self.look_for_endpoints().await?;
+            self.look_for_endpoints()?;
         }
         self.desired.work_out(&self.node);
-        self.put_in_force(self.changed_plan()).await
+        self.put_in_force(Extent::Changes)
     }
 
     /// Says what is new to people and to the cluster.
-    pub(super) async fn tell(&mut self) {
+    pub(super) fn tell(&mut self) {
         let are_findings_new = std::mem::take(&mut self.desired.are_findings_new);
         if are_findings_new || matches!(self.desired.declared, Declared::Files(_)) {
             let findings = self.findings();
             self.log.update(&findings);
         }
-        self.acknowledge(are_findings_new).await;
+        self.acknowledge(are_findings_new);
     }
 
-    async fn acknowledge(&mut self, are_findings_new: bool) {
+    fn acknowledge(&mut self, are_findings_new: bool) {
         let Declared::Cluster(cluster) = &self.desired.declared else { return };
         if self.acknowledger.is_none() {
             return;
@@ -107,7 +107,7 @@ impl Control {
         if self.said.phase.is_empty() {
             self.said.features = super::status::kernel_facts();
             "Serving".clone_into(&mut self.said.phase);
-            self.say_interfaces().await;
+            self.say_interfaces();
         }
         let mut said = self.said.clone();
         said.errors.extend(self.trouble.clone().map(|trouble| (None, trouble)));
@@ -117,8 +117,8 @@ impl Control {
     }
 
     /// Notes how the programs are attached.
-    pub(super) async fn say_interfaces(&mut self) {
-        let attachments = self.call(|dataplane| dataplane.attachments()).await.unwrap_or_default();
+    pub(super) fn say_interfaces(&mut self) {
+        let attachments = self.call(|dataplane| dataplane.attachments()).unwrap_or_default();
         let how = |ingress: Ingress, reason: Option<String>| {
             let mode = super::status::mode(ingress);
             reason.map_or_else(|| mode.to_owned(), |reason| format!("{mode}: {reason}"))

@@ -134,7 +134,7 @@ impl Control {
         let kept: Option<Kept> = if is_ours { self.state.load()? } else { None };
         let loaded = Loading::begin(&self.config.pin_dir).done().await?;
         let kernel = Kernel::open(loaded, options(&self.config)?).await?;
-        self.marks.set(kernel.call(|dataplane| dataplane.marker()).await?);
+        self.marks.set(kernel.call(|dataplane| dataplane.marker())?);
         self.phase = Phase::Serving(kernel);
         self.forget_announced();
         if is_ours {
@@ -143,8 +143,8 @@ impl Control {
             self.desired.planner.set_kept(kept);
         }
         // Clients first: the proxy still has its table, and connections wait for nobody.
-        self.hand_over_listeners().await?;
-        self.try_refresh().await
+        self.hand_over_listeners()?;
+        self.try_refresh()
     }
 
     /// Where the pins are, for the last words.

@@ -205,15 +205,11 @@ async fn start(place: &Place, view: &mut View) -> Control {
 }
 
 /// Takes over what the view has to tell; from the first event to the last write.
-async fn follow(
-    control: &mut Control,
-    view: &mut View,
-    changes: impl IntoIterator<Item = Change>,
-) -> Duration {
+fn follow(control: &mut Control, view: &mut View, changes: impl IntoIterator<Item = Change>) -> Duration {
     let arrived = Instant::now();
     changes.into_iter().for_each(|change| view.handle(change));
     if let Some(delta) = view.take() {
-        control.follow(Delta { arrived: Some(arrived), ..delta }).await;
+        control.follow(Delta { arrived: Some(arrived), ..delta });
     }
     assert_eq!(control.trouble, None);
     arrived.elapsed()
@@ -237,7 +233,7 @@ async fn waits(control: &Control, seconds: u64) -> Vec<Duration> {
     let (began, mut times) = (Instant::now(), Vec::new());
     while began.elapsed() < Duration::from_secs(seconds) {
         let asked = Instant::now();
-        control.call(|_| ()).await.unwrap();
+        control.call(|_| ()).unwrap();
         times.push(asked.elapsed());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -255,39 +251,39 @@ async fn measure(place: &Place) {
     for at in 0..400_u16 {
         let (number, unready) = (at / 2 * 7 % GATEWAYS, (at % 2 == 0).then_some(3));
         let change = Change::Slice(Event::Applied(slice(number, 0, unready)));
-        singles.push(follow(&mut control, &mut view, [change]).await);
+        singles.push(follow(&mut control, &mut view, [change]));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     show("one endpoint", singles);
     let mut weights = Vec::new();
     for at in 0..100_u16 {
         let change = Change::Gateway(Event::Applied(gateway(at * 7 % GATEWAYS, 2, 5_000 - at)));
-        weights.push(follow(&mut control, &mut view, [change]).await);
+        weights.push(follow(&mut control, &mut view, [change]));
     }
     show("weights of one gateway", weights);
     let mut pods = Vec::new();
     for at in 0..20_u16 {
         let deleted = Event::Deleted(("shop".into(), "g7-0".into()), 0);
         let event = if at % 2 == 0 { deleted } else { Event::Applied(pod(7)) };
-        pods.push(follow(&mut control, &mut view, [Change::Pod(event)]).await);
+        pods.push(follow(&mut control, &mut view, [Change::Pod(event)]));
     }
     show("a pod of this node goes or comes", pods);
     let mut lives = Vec::new();
     for at in 0..20_u16 {
         let deleted = Event::Deleted(("shop".into(), "g9".into()), 0);
         let event = if at % 2 == 0 { deleted } else { Event::Applied(gateway(9, 1, 5_000)) };
-        lives.push(follow(&mut control, &mut view, [Change::Gateway(event)]).await);
+        lives.push(follow(&mut control, &mut view, [Change::Gateway(event)]));
     }
     show("a gateway goes or comes", lives);
     for unready in [Some(1), None] {
         let all = (0..GATEWAYS).map(|number| Change::Slice(Event::Applied(slice(number, 0, unready))));
-        println!("one endpoint of each gateway: {:?}", follow(&mut control, &mut view, all).await);
+        println!("one endpoint of each gateway: {:?}", follow(&mut control, &mut view, all));
     }
     show("waiting for the data plane", waits(&control, 12).await);
     let mut refreshes = Vec::new();
     for _ in 0..10 {
         let began = Instant::now();
-        control.refresh().await;
+        control.refresh();
         refreshes.push(began.elapsed());
     }
     show("working everything out", refreshes);
@@ -312,7 +308,7 @@ async fn measure(place: &Place) {
     let mut control = start(place, &mut view).await;
     println!("start again: {:?}; {}", began.elapsed(), memory());
     let change = Change::Slice(Event::Applied(slice(0, 0, Some(3))));
-    println!("one endpoint: {:?}", follow(&mut control, &mut view, [change]).await);
+    println!("one endpoint: {:?}", follow(&mut control, &mut view, [change]));
 }
 
 #[test]

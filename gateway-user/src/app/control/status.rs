@@ -24,8 +24,8 @@ impl Control {
     }
 
     /// The agent itself.
-    pub(in crate::app) async fn status(&self) -> StatusView {
-        let attachments = self.call(|dataplane| dataplane.attachments()).await.unwrap_or_default();
+    pub(in crate::app) fn status(&self) -> StatusView {
+        let attachments = self.call(|dataplane| dataplane.attachments()).unwrap_or_default();
         let tick_error =
             self.ticks().and_then(|ticks| ticks.borrow().error.as_ref().map(ToString::to_string));
         let detached =
@@ -59,24 +59,24 @@ impl Control {
     }
 
     /// Counters, read now.
-    pub(in crate::app) async fn stats(&self) -> Result<StatsView, Refusal> {
+    pub(in crate::app) fn stats(&self) -> Result<StatsView, Refusal> {
         if self.phase.kernel().is_none() {
             return Err(Refusal::Yielding);
         }
         let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
-        let kernel = self.call(|dataplane| dataplane.stats()).await.map_err(|error| failed(&error))?;
+        let kernel = self.call(|dataplane| dataplane.stats()).map_err(|error| failed(&error))?;
         let kernel = kernel.map_err(|error| failed(&error))?;
         let convergence = self.convergence.view();
         Ok(StatsView { convergence, ..answer::stats(&kernel, &self.proxy.stats(), self.desired.resolved()) })
     }
 
     /// Kernel against desired.
-    pub(in crate::app) async fn dump(&self) -> Result<DumpView, Refusal> {
+    pub(in crate::app) fn dump(&self) -> Result<DumpView, Refusal> {
         if self.phase.kernel().is_none() {
             return Err(Refusal::Yielding);
         }
         let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
-        let dump = self.call(|dataplane| dataplane.dump()).await.map_err(|error| failed(&error))?;
+        let dump = self.call(|dataplane| dataplane.dump()).map_err(|error| failed(&error))?;
         let mut dump = dump.map_err(|error| failed(&error))?;
         let differences = std::mem::take(&mut dump.differences);
         let mut kernel = serde_json::to_value(&dump).map_err(|error| failed(&error))?;
