@@ -5,6 +5,7 @@
 
 mod course;
 mod others;
+mod room;
 mod tell;
 
 use std::{
@@ -19,7 +20,7 @@ use kube::{
 };
 use tokio::{select, sync::mpsc, task::JoinSet, time};
 
-use self::{course::Course, others::Others};
+use self::{course::Course, others::Others, room::Room};
 use super::{
     cluster::{Cluster, Stale},
     lease::Candidate,
@@ -55,8 +56,7 @@ pub(super) struct Lead {
     courses: HashMap<GatewayKey, Course>,
     /// Gateways with something to look at.
     waiting: HashSet<GatewayKey>,
-    /// For how many gateways is written.
-    busy: usize,
+    room: Room,
     others: Others,
     tasks: JoinSet<Ended>,
     leads: bool,
@@ -80,7 +80,7 @@ impl Lead {
             metrics,
             courses: HashMap::new(),
             waiting: HashSet::new(),
-            busy: 0,
+            room: Room::default(),
             others: Others::default(),
             tasks: JoinSet::new(),
             leads: false,
@@ -124,7 +124,7 @@ impl Lead {
             self.tasks = JoinSet::new();
             self.courses.clear();
             self.waiting.clear();
-            (self.busy, self.others, self.has_begun) = (0, Others::default(), false);
+            (self.room, self.others, self.has_begun) = (Room::default(), Others::default(), false);
             self.cluster.rest(now());
         }
     }

@@ -2,7 +2,12 @@
 
 mod leases;
 
-use std::{fmt::Debug, future::Future, net::IpAddr, time::Duration};
+use std::{
+    fmt::Debug,
+    future::Future,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gateway_model::key::GatewayKey;
@@ -61,6 +66,11 @@ impl WriteError {
         status.code == 404 || (status.code == 403 && is_terminating)
     }
 
+    /// Whether the API server did not answer in time.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self, Self::Silent(_))
+    }
+
     /// Whether the API server has looked at it and says no.
     fn is_verdict(&self) -> bool {
         matches!(self, Self::Refused { source, .. } if matches!(&**source, kube::Error::Api(_)))
@@ -95,6 +105,8 @@ pub(super) struct Done {
     pub(super) service: Option<Result<(), String>>,
     /// Whether the status was written.
     pub(super) is_status_written: bool,
+    /// How long all of it took.
+    pub(super) took: Duration,
 }
 
 /// Writes to the API server.
@@ -108,8 +120,15 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes what is to be written for a gateway.
     pub(super) async fn write(self, gateway: GatewayKey, work: Work) -> Done {
-        let mut done =
-            Done { gateway, changes: Vec::new(), error: None, service: None, is_status_written: false };
+        let began = Instant::now();
+        let mut done = Done {
+            gateway,
+            changes: Vec::new(),
+            error: None,
+            service: None,
+            is_status_written: false,
+            took: Duration::ZERO,
+        };
         let Work { create, change, status, service, delete } = work;
         let namespace = done.gateway.namespace.clone();
         self.apply_slices(&namespace, create, &mut done).await;
@@ -146,6 +165,7 @@ impl Writer {
                 done.take(deleted);
             }
         }
+        done.took = began.elapsed();
         done
     }
 

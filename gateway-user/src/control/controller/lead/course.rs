@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use gateway_model::key::GatewayKey;
 
-use super::{Ended, Lead};
+use super::{Ended, Lead, room::Outcome};
 use crate::control::controller::{
     cluster::Stale,
     reconcile::{self, Found, May},
@@ -13,8 +13,6 @@ use crate::control::controller::{
 
 /// Counts in a status are written no more often than this.
 const COUNTS: Duration = Duration::from_secs(1);
-/// For how many gateways is written at once.
-const AT_ONCE: usize = 32;
 /// After a write that failed it is tried again; each failure doubles the time up to the longest.
 const AGAIN: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -105,8 +103,8 @@ impl Lead {
     /// Writes what is to be written for those that wait, as far as there is room.
     pub(super) fn dispatch(&mut self) {
         let is_ready = |key: &&GatewayKey| self.courses.get(*key).is_some_and(Course::is_ready);
-        let room = AT_ONCE.saturating_sub(self.busy);
-        let ready: Vec<GatewayKey> = self.waiting.iter().filter(is_ready).take(room).cloned().collect();
+        let ready = self.waiting.iter().filter(is_ready).take(self.room.left());
+        let ready: Vec<GatewayKey> = ready.cloned().collect();
         for key in ready {
             let told = self.begin_gateway(&key);
             for (reason, message, is_warning) in told {
@@ -136,7 +134,7 @@ impl Lead {
             return Vec::new();
         }
         course.is_busy = true;
-        self.busy += 1;
+        self.room.begin();
         let write = self.writer.clone().write(key.clone(), work);
         self.tasks.spawn(async move { Ended::Gateway(Box::new(write.await)) });
         told
@@ -144,8 +142,9 @@ impl Lead {
 
     /// Takes note of what came of the writes for a gateway.
     pub(super) fn end_gateway(&mut self, done: Done) {
-        let Done { gateway, changes, error, service, is_status_written } = done;
-        self.busy -= 1;
+        let Done { gateway, changes, error, service, is_status_written, took } = done;
+        let is_silent = error.as_ref().is_some_and(WriteError::is_silent);
+        self.room.end(if is_silent { Outcome::Silence } else { Outcome::Answer(took) });
         for change in changes {
             self.cluster.handle(change);
         }
