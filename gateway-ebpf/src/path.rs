@@ -65,6 +65,9 @@ fn arrive<H: Hook, F: ReadIp + Steer>(hook: &H, l3: usize) -> u32 {
         };
     }
     let Some(frontend) = F::frontend(packet.destination, packet.destination_port, packet.protocol) else {
+        if packet.protocol != ip::TCP {
+            reply::forget_if_direct(&packet, settings.now);
+        }
         return Verdict::NotOurs as u32;
     };
     let segment = match packet::segment(hook, &packet) {

@@ -15,6 +15,7 @@ use crate::{
     flow::{client_bits, stamp, take},
     maps::BACKENDS,
     nat,
+    packet::Packet,
     visit::{ANY_GENERATION, Steer, Visit, endpoint},
 };
 
@@ -246,6 +247,7 @@ impl<F: Steer> Visit<F> {
             }
             if is_live && reply.backend == id {
                 stamp(&mut reply.seen, self.now);
+                stamp(&mut reply.client_isn, self.now);
                 live = Some(reply);
             }
         }
@@ -259,8 +261,9 @@ impl<F: Steer> Visit<F> {
             }
             return Claim::Established;
         }
+        let reply = Reply { client_isn: self.now, ..self.new_reply(id, backend, port) };
         // A full LRU map makes room; should it fail all the same, the next packet tries again.
-        let _ = F::udp_replies().insert(key, &self.new_reply(id, backend, port), ANY);
+        let _ = F::udp_replies().insert(key, &reply, ANY);
         Claim::Begun
     }
 
@@ -278,6 +281,30 @@ impl<F: Steer> Visit<F> {
     #[inline(always)]
     pub fn is_fresh(&self, seen: u32) -> bool {
         self.now.wrapping_sub(seen) < limits::UDP_IDLE_SECONDS
+    }
+}
+
+/// A datagram that is for no frontend. If an earlier one from its port reached the same pod through a frontend, the
+/// client asks the pod itself now, and is to hear the pod.
+///
+/// What this node has rewritten looks the same, and may come by again, on a VLAN device after its parent: the frontend
+/// was asked in this second then, or in the last one, should the clock have gone on in between. So a client that goes
+/// over to the pod hears the frontend for up to two seconds. One that uses both ways from one port at once is answered
+/// by either: a pod's answers to the two do not differ.
+#[inline(always)]
+pub fn forget_if_direct<F: Family>(packet: &Packet<F>, now: u32) {
+    let key = &ReplyKey {
+        client: F::bytes(packet.source),
+        pod: F::bytes(packet.destination),
+        client_port: packet.source_port.to_ne_bytes(),
+        pod_port: packet.destination_port.to_ne_bytes(),
+    };
+    // SAFETY: read once, at once.
+    if let Some(reply) = unsafe { F::udp_replies().get(key) }
+        && now.saturating_sub(reply.client_isn) > 1
+    {
+        // Of a port of the node's that it had, the next scan disposes.
+        let _ = F::udp_replies().remove(key);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Ways to and from pods: behind a bridge, through several uplinks; plans that the kernel cannot hold.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use gateway_common::limits;
 use gateway_model::key::Protocol;
-use gateway_tests::{LabPlan, client::connect_many};
+use gateway_tests::{
+    LabPlan,
+    client::{ask_udp, connect_many, datagram::udp_socket_at},
+};
 use weir::dataplane::Error;
 
 use crate::{
@@ -46,6 +49,28 @@ fn every_uplink_takes_requests_and_turns_replies() {
     for to in second {
         let tally = connect_many(&lab.clients[0].netns, to, 50, 8);
         assert_eq!((tally.answered(), tally.failures), (50, Vec::new()), "{to} from the first client");
+    }
+}
+
+#[test]
+fn a_client_may_ask_a_pod_itself_from_the_udp_port_that_it_asked_a_gateway_from() {
+    const CLIENT_PORT: u16 = 47_001;
+    let lab = LabPlan::new("udpdirect").pods(1).build().unwrap();
+    let (client, pod) = (&lab.client().netns, &lab.pods[0]);
+    let _server = pod.serve_udp(POD_PORT, "1.0.3").unwrap();
+    let mut node = Node::open(&lab);
+    node.apply(&Shop::new(&lab, Protocol::Udp).route("1.0.3", 100, &lab.pods));
+    let itself = [SocketAddr::from((pod.v4, POD_PORT)), SocketAddr::from((pod.v6, POD_PORT))];
+    for (gateway, itself) in frontends(&lab).into_iter().zip(itself) {
+        for _ in 0..2 {
+            let socket = udp_socket_at(client, CLIENT_PORT, gateway).unwrap();
+            assert_eq!(ask_udp(&socket, "gateway").unwrap().version, "1.0.3", "{gateway}");
+            drop(socket);
+            let socket = udp_socket_at(client, CLIENT_PORT, itself).unwrap();
+            node.tick_until(Duration::from_secs(15), "the pod's answer shows the pod", |_, _| {
+                ask_udp(&socket, "pod").is_ok()
+            });
+        }
     }
 }
 

@@ -150,6 +150,33 @@ fn datagrams_keep_their_port_for_as_long_as_they_flow() {
 }
 
 #[test]
+fn a_client_that_uses_its_udp_port_again_for_the_pod_itself_is_no_longer_hidden() {
+    for family in FAMILIES {
+        for hook in PATHS {
+            let mut scene = scene(family, hook, UDP, 4_536);
+            let (client, frontend) = (scene.client(40_000), scene.frontend());
+            let mut seen = Vec::new();
+            for _ in 0..2 {
+                let inside = enter(&mut scene, &Frame::udp(client, frontend)).unwrap();
+                seen.push(leave(&mut scene, &inside));
+                // What another device of the node has rewritten is still part of the flow.
+                scene.kernel.expect(Hook::Ingress, &inside.bytes(), Verdict::NotOurs, &inside.bytes());
+                assert_eq!(leave(&mut scene, &inside), seen[0]);
+                scene.kernel.later(2);
+                let direct = inside.bytes();
+                scene.kernel.expect(hook, &direct, Verdict::NotOurs, &direct);
+                let outcome = scene.kernel.run_forwarded(Hook::Egress, &direct, UPLINK);
+                assert_eq!((outcome.verdict, outcome.bytes), (Verdict::EgressNotOurs, direct));
+                let answer = Frame::udp(scene.pod(A), client).bytes();
+                let outcome = scene.kernel.run_forwarded(Hook::Egress, &answer, UPLINK);
+                assert_eq!((outcome.verdict, outcome.bytes), (Verdict::EgressNotOurs, answer));
+            }
+            assert_eq!(seen[1], seen[0], "its port is its own until the scan");
+        }
+    }
+}
+
+#[test]
 fn every_connection_has_a_port_of_its_own_and_none_is_dropped_while_one_is_free() {
     for family in FAMILIES {
         let mut scene = scene(family, Hook::Xdp, TCP, 300);

@@ -8,7 +8,7 @@ use gateway_common::{
 
 use crate::{
     frame::{Frame, Transport},
-    kernel::{Hook, TCP, UDP},
+    kernel::{Hook, PATHS, TCP, UDP},
     scene::{A, B, FAMILIES, Family, ISN, POD_ISN, Scene, settled},
 };
 
@@ -89,6 +89,72 @@ fn a_client_that_uses_its_port_again_for_the_pod_itself_hears_the_pod() {
         }
         scene.connect(client, frontend);
         scene.reply(A, client, frontend, &scene.data(client, client));
+    }
+}
+
+#[test]
+fn a_client_that_uses_its_udp_port_again_for_the_pod_itself_hears_the_pod() {
+    for family in FAMILIES {
+        for hook in PATHS {
+            let mut scene = Scene::new(family, hook, UDP, settled(A));
+            let (client, frontend, pod) = (scene.client(40_000), scene.frontend(), scene.pod(A));
+            let (request, answer) = (Frame::udp(client, frontend), Frame::udp(client, client));
+            for times in 1..=2 {
+                assert_eq!(scene.send(&request), Ok(A));
+                scene.reply(A, client, frontend, &answer);
+                assert_eq!(scene.kernel.route_stats(A).new_flows, times, "each time it is a flow anew");
+                scene.kernel.later(2);
+                // What the pod goes on to say does not make the client's last request any later.
+                scene.reply(A, client, frontend, &answer);
+                for (hook, frame, verdict) in [
+                    (hook, Frame::udp(client, pod), Verdict::NotOurs),
+                    (Hook::Egress, Frame::udp(pod, client), Verdict::EgressNotOurs),
+                ] {
+                    scene.kernel.expect(hook, &frame.bytes(), verdict, &frame.bytes());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_asks_the_pod_itself_each_second_hears_it_soon() {
+    for family in FAMILIES {
+        for hook in PATHS {
+            let mut scene = Scene::new(family, hook, UDP, settled(A));
+            let (client, pod) = (scene.client(40_000), scene.pod(A));
+            assert_eq!(scene.send(&Frame::udp(client, scene.frontend())), Ok(A));
+            let (request, answer) = (Frame::udp(client, pod).bytes(), Frame::udp(pod, client).bytes());
+            let heard: Vec<Verdict> = (0..4)
+                .map(|_| {
+                    scene.kernel.expect(hook, &request, Verdict::NotOurs, &request);
+                    let verdict = scene.kernel.run(Hook::Egress, &answer).verdict;
+                    scene.kernel.later(1);
+                    verdict
+                })
+                .collect();
+            assert_eq!(heard[2..], [Verdict::EgressNotOurs; 2], "{heard:?}");
+        }
+    }
+}
+
+#[test]
+fn a_datagram_that_two_devices_of_the_node_see_keeps_its_flow() {
+    for family in FAMILIES {
+        for hook in PATHS {
+            let mut scene = Scene::new(family, hook, UDP, settled(A));
+            let (client, frontend) = (scene.client(40_000), scene.frontend());
+            // The VLAN device besides its parent; the agent's heartbeat may fall in between.
+            for (pause, between) in [(0, 0), (0, 1), (100, 0), (100, 1)] {
+                scene.kernel.later(pause);
+                assert_eq!(scene.send(&Frame::udp(client, frontend)), Ok(A));
+                scene.kernel.later(between);
+                let inside = Frame::udp(client, scene.pod(A)).bytes();
+                scene.kernel.expect(Hook::Ingress, &inside, Verdict::NotOurs, &inside);
+                scene.reply(A, client, frontend, &Frame::udp(client, client));
+            }
+            assert_eq!(scene.kernel.route_stats(A).new_flows, 1);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ fn speed_of_the_path() {
         let mut scene = mirror(family, TCP, A);
         let (client, frontend) = (scene.client(40_000), scene.frontend());
         let other = Frame::syn(client, scene.pod(A), ISN);
-        measure("not ours", &mut scene, &other, Verdict::NotOurs);
+        measure("TCP, not ours", &mut scene, &other, Verdict::NotOurs);
         // The handshake: the SYN-ACK comes from the "pod", which has the frontend's address.
         scene.kernel.run(Hook::Xdp, &Frame::syn(client, frontend, ISN).bytes());
         let syn_ack = Frame::tcp(frontend, client, 18).numbers(POD_ISN, ISN + 1).bytes();
@@ -52,6 +52,8 @@ fn speed_of_the_path() {
         measure("TCP, established, asking slot (OLD)", &mut scene, &data, Verdict::Local);
 
         let mut scene = mirror(family, UDP, A);
+        let other = Frame::udp(client, scene.pod(A));
+        measure("UDP, not ours", &mut scene, &other, Verdict::NotOurs);
         let udp = Frame::udp(client, frontend);
         scene.kernel.run(Hook::Xdp, &udp.bytes());
         measure("UDP, live, settled slot", &mut scene, &udp, Verdict::Local);

@@ -74,7 +74,8 @@ pub struct Reply<A> {
     pub backend: u32,
     /// [`super::backend::Backend::generation`] when the entry was made.
     pub generation: u32,
-    /// The client's initial sequence number (TCP).
+    /// The client's initial sequence number (TCP); [`super::settings::Settings::now`] at the client's last datagram to
+    /// the frontend (UDP).
     pub client_isn: u32,
     /// The pod's, valid with [`state::SERVER_ISN`] (TCP).
     pub server_isn: u32,
@@ -101,7 +102,7 @@ pub struct NatKey<A> {
 /// Value of NAT, `NAT_EMBRYO` and `UDP_NAT`: whom the pod answers. Everything else about the flow is in its entry of
 /// REPLIES, `REPLY_EMBRYO` or `UDP_REPLIES`.
 #[repr(C, align(4))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Nat<A> {
     /// Client address, be.
     pub client: A,
