@@ -39,7 +39,8 @@ mod uninstall;
 mod write;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
+    mem,
     os::fd::{AsFd, AsRawFd},
     path::Path,
     sync::Arc,
@@ -123,6 +124,8 @@ pub struct Dataplane {
     scan: Option<Scan>,
     scans: u64,
     scanned: u32,
+    /// Ports of the node's that the last scan found unused, as it keeps them.
+    unused_ports: HashSet<u64>,
     followed: u32,
     /// Devices towards other nodes' pods that were seen to last.
     planned_devices: Option<BTreeSet<u32>>,
@@ -174,7 +177,7 @@ impl Dataplane {
             && now.saturating_sub(self.scanned) >= self.options.scan_interval.as_secs() as u32
         {
             self.scans += 1;
-            self.scan = Some(Scan::begin(self.scans, now));
+            self.scan = Some(Scan::begin(self.scans, now, mem::take(&mut self.unused_ports)));
         }
         Ok(Ticked { network_changed, ..Ticked::default() })
     }
@@ -200,6 +203,7 @@ impl Dataplane {
         let (seen, is_done) = scan.step(&self.maps, &judge)?;
         if is_done {
             self.scanned = now;
+            self.unused_ports = scan.take_unused();
             self.finish_scan(&scan, now, ticked)?;
         } else {
             self.scan = Some(scan);

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use gateway_common::verdict::Verdict;
+use aya::{
+    Pod,
+    maps::{HashMap, Map, MapData},
+};
+use gateway_common::{
+    abi::flow::{Nat4, Nat6, NatKey4, NatKey6, Reply4, ReplyKey4},
+    verdict::Verdict,
+};
 use gateway_model::key::Protocol;
 use gateway_tests::{
     LabPlan,
@@ -98,6 +105,51 @@ fn ports_are_given_back_when_connections_are_over() {
         let flows = node.with(|dataplane| dataplane.dump().unwrap().flows);
         flows.iter().filter(|(name, _)| name.contains("NAT")).all(|(_, count)| *count == 0)
     });
+}
+
+#[test]
+fn a_port_whose_flow_is_not_there_yet_outlives_a_scan() {
+    let lab = LabPlan::new("natclaim").build().unwrap();
+    let mut node = Node::open(&lab);
+    let mut scan = || {
+        node.with(|dataplane| {
+            let mut ticked = dataplane.beat().unwrap();
+            while dataplane.is_at_work() {
+                dataplane.work(&mut ticked).unwrap();
+            }
+            ticked.expired
+        })
+    };
+    let (port, owner) = (NatKey4 { node_port: [0xee, 0x48], ..NatKey4::default() }, Nat4::default());
+    // As if the packet path had just claimed it, and were about to note its flow.
+    let mut ports = pinned::<NatKey4, Nat4>(&lab, "UDP_NAT4");
+    let mut flows = pinned::<ReplyKey4, Reply4>(&lab, "UDP_REPLIES4");
+    let mut embryos = pinned::<NatKey6, Nat6>(&lab, "NAT_EMBRYO6");
+    embryos.insert(NatKey6::default(), Nat6::default(), 0).unwrap();
+    ports.insert(port, owner, 0).unwrap();
+    assert_eq!(scan(), 0);
+    flows
+        .insert(
+            ReplyKey4::default(),
+            Reply4 { node_port: port.node_port, seen: u32::MAX, ..Reply4::default() },
+            0,
+        )
+        .unwrap();
+    assert_eq!(scan(), 1, "the one that has no flow still");
+    assert!(embryos.get(&NatKey6::default(), 0).is_err());
+    flows.remove(&ReplyKey4::default()).unwrap();
+    assert_eq!(scan(), 0, "the first look that finds it unused since");
+    // Another flow has taken it meanwhile.
+    ports.insert(port, Nat4 { client_port: [0x9c, 0x40], ..owner }, 0).unwrap();
+    assert_eq!(scan(), 0);
+    assert_eq!(scan(), 1);
+    assert!(ports.get(&port, 0).is_err());
+}
+
+/// A map of the lab's node whose oldest entries give way.
+fn pinned<K: Pod, V: Pod>(lab: &gateway_tests::Lab, name: &str) -> HashMap<MapData, K, V> {
+    let map = MapData::from_pin(lab.name().pin_dir().join("v1").join(name)).unwrap();
+    Map::LruHashMap(map).try_into().unwrap()
 }
 
 #[test]

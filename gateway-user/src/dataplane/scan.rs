@@ -4,7 +4,8 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet, hash_map::Entry as Place},
-    io,
+    hash::{DefaultHasher, Hash, Hasher as _},
+    io, mem,
     net::IpAddr,
 };
 
@@ -55,6 +56,10 @@ pub(super) struct Scan {
     held: HashMap<u32, HashSet<u32>>,
     /// Frontends where connections of the node's begin.
     origins: HashSet<l4::Frontend>,
+    /// Ports of the node's that no flow has, by fingerprint.
+    unused: HashSet<u64>,
+    /// Those that the scan before found.
+    unused_before: HashSet<u64>,
 }
 
 /// What a scan needs to judge entries.
@@ -219,9 +224,14 @@ macro_rules! reply_is_tracked {
 reply_is_tracked!([u8; 4], [u8; 16]);
 
 impl Scan {
-    /// Begins scan `number` at second `now`.
-    pub(super) fn begin(number: u64, now: u32) -> Self {
-        Self { number, began: now, ..Self::default() }
+    /// Begins scan `number` at second `now`; the last one found that these ports are unused.
+    pub(super) fn begin(number: u64, now: u32, unused_before: HashSet<u64>) -> Self {
+        Self { number, began: now, unused_before, ..Self::default() }
+    }
+
+    /// The ports that it found unused, for the next scan.
+    pub(super) fn take_unused(&mut self) -> HashSet<u64> {
+        mem::take(&mut self.unused)
     }
 
     /// Goes on by one batch; how many entries it had, and whether all tables have been seen.
@@ -241,7 +251,7 @@ impl Scan {
     /// One batch of table number `table` of a family; how many entries it had.
     fn batch<A>(&mut self, maps: &FlowMaps<A>, table: usize, judge: &Judge<'_>) -> io::Result<usize>
     where
-        A: Copy + PartialEq,
+        A: Copy + PartialEq + Hash,
         Flow: Tracked<FlowKey<A>>,
         Outgoing: Tracked<FlowKey<A>>,
         Reply<A>: Tracked<ReplyKey<A>>,
@@ -285,14 +295,15 @@ impl Scan {
         Ok(entries.len())
     }
 
-    /// Ports of the node's belong to the flows in `replies`, which stay there for as long as a port must rest.
+    /// Ports of the node's belong to the flows in `replies`, which stay there for as long as a port must rest. The packet
+    /// path claims a port before it notes the flow: one that has no flow may be about to get it, the first time it is seen.
     fn sweep_ports<A>(
         &mut self,
         table: &Table<NatKey<A>, Nat<A>>,
         replies: [&Table<ReplyKey<A>, Reply<A>>; 2],
     ) -> io::Result<usize>
     where
-        A: Copy + PartialEq,
+        A: Copy + PartialEq + Hash,
         ReplyKey<A>: Pod,
         Reply<A>: Pod,
         NatKey<A>: Pod,
@@ -301,19 +312,14 @@ impl Scan {
         let mut entries = Vec::new();
         let more = table.next_batch(&mut self.cursor, BATCH, &mut entries)?;
         for (key, nat) in &entries {
-            let flow = ReplyKey {
-                client: nat.client,
-                pod: key.pod,
-                client_port: nat.client_port,
-                pod_port: key.pod_port,
-            };
-            let mut is_used = false;
-            for table in replies {
-                is_used |= table
-                    .get(&flow)?
-                    .is_some_and(|reply| reply.node_port == key.node_port && reply.node == key.node);
+            if is_used(key, nat, replies)? {
+                continue;
             }
-            if !is_used {
+            let port = fingerprint(&(self.table, key, nat));
+            if !self.unused_before.contains(&port) {
+                self.unused.insert(port);
+            } else if table.get(key)? == Some(*nat) && !is_used(key, nat, replies)? {
+                // It is as it was in the batch, and as it was in the scan before.
                 table.remove(key)?;
                 self.expired += 1;
             }
@@ -382,6 +388,31 @@ fn flow_hash(client: (IpAddr, u16), frontend: (IpAddr, u16), protocol: u8, seed:
         }
         _ => None,
     }
+}
+
+/// Whether a flow has this port of the node's.
+fn is_used<A>(key: &NatKey<A>, nat: &Nat<A>, replies: [&Table<ReplyKey<A>, Reply<A>>; 2]) -> io::Result<bool>
+where
+    A: Copy + PartialEq,
+    ReplyKey<A>: Pod,
+    Reply<A>: Pod,
+{
+    let flow =
+        ReplyKey { client: nat.client, pod: key.pod, client_port: nat.client_port, pod_port: key.pod_port };
+    for table in replies {
+        let reply = table.get(&flow)?;
+        if reply.is_some_and(|reply| reply.node_port == key.node_port && reply.node == key.node) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Stands for an entry between two scans, in eight bytes however many there are.
+fn fingerprint(entry: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    entry.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A packet may have come since the batch was read.

@@ -1,6 +1,9 @@
 //! Starting: load while a predecessor may still be at work, then adopt and attach.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+};
 
 use gateway_common::abi::settings::Settings;
 use gateway_model::plan::l4::L4Plan;
@@ -104,6 +107,7 @@ impl Loaded {
             scan: None,
             scans: 0,
             scanned: now,
+            unused_ports: HashSet::new(),
             followed: now,
             planned_devices: None,
             network_changed: false,
