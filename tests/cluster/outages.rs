@@ -170,7 +170,7 @@ pub fn agent_of(scene: &Scene, node: &str) -> String {
 
 /// The long-running processes of a pod of Weir, whatever node it is on; probes come and go.
 pub fn processes(scene: &Scene, pod: &str) -> Vec<i32> {
-    let all = scene.nodes().into_iter().flat_map(|node| node.processes_of(pod).unwrap_or_default());
+    let all = scene.nodes().into_iter().flat_map(|node| node.processes_of(SYSTEM, pod).unwrap_or_default());
     let is_probe = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         !line.split(|byte| *byte == 0).any(|word| word == b"agent" || word == b"controller")

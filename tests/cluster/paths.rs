@@ -164,11 +164,12 @@ impl Stage {
             let seen = Seen::Always(own.addresses.clone());
             ways.push(Way { from: itself.clone(), to, seen });
         }
-        let Asker::Pod { name, .. } = asker else { unreachable!("it was made as a pod") };
+        let Asker::Pod { namespace, name } = asker else { unreachable!("it was made as a pod") };
         for to in self.at_cluster_ips() {
             let mut seen = all_addresses(node);
             seen.extend(addresses.clone());
-            let from = Asker::Network { node: node.clone(), pod: name.clone() };
+            let (node, namespace, pod) = (node.clone(), namespace.clone(), name.clone());
+            let from = Asker::Network { node, namespace, pod };
             ways.push(Way { from, to, seen: Seen::Within(seen) });
         }
         ways
@@ -219,16 +220,17 @@ impl Stage {
     fn try_way(&self, way: &Way) -> Result<(), String> {
         let target = self.target(&way.to);
         let target: Vec<&str> = target.iter().map(String::as_str).collect();
-        let asked = self.scene.cluster.ask(&way.from, ASKED, &target);
-        let held = asked.and_then(|tally| {
-            check_three_to_one(&tally)?;
-            self.check_seen(&way.seen, &tally).with_context(|| format!("{:?}", tally.by_client))
-        });
-        held.map_err(|error| {
-            let said = format!("{error:#}");
+        let tell = |errors: &[anyhow::Error]| {
             // The first failure tells as much as all of them.
-            format!("{} → {}: {}", way.from, way.to, said.lines().next().unwrap_or_default())
-        })
+            let said =
+                errors.iter().map(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned());
+            format!("{} → {}: {}", way.from, way.to, said.collect::<Vec<_>>().join("; "))
+        };
+        let tally = self.scene.cluster.ask(&way.from, ASKED, &target).map_err(|error| tell(&[error]))?;
+        // Whom pods saw may be why answers failed to come.
+        let seen = self.check_seen(&way.seen, &tally).with_context(|| format!("{:?}", tally.by_client));
+        let broken: Vec<_> = [check_three_to_one(&tally), seen].into_iter().filter_map(Result::err).collect();
+        if broken.is_empty() { Ok(()) } else { Err(tell(&broken)) }
     }
 
     fn check_seen(&self, seen: &Seen, tally: &Tally) -> Result<()> {

@@ -284,15 +284,18 @@ impl Node {
         Ok(command)
     }
 
-    /// The processes of the pod called `name` that Kubernetes tells its name, as `POD_NAME`.
+    /// The processes of a pod that Kubernetes tells its namespace and name, as `POD_NAMESPACE` and `POD_NAME`. Pods of
+    /// other namespaces may have the same name, those of a test that is over among them.
     ///
     /// # Errors
     /// Where the node's processes cannot be listed.
-    pub fn processes_of(&self, name: &str) -> Result<Vec<i32>> {
-        let told = format!("POD_NAME={name}");
+    pub fn processes_of(&self, namespace: &str, name: &str) -> Result<Vec<i32>> {
+        let told = [format!("POD_NAMESPACE={namespace}"), format!("POD_NAME={name}")];
         let is_told = |pid: &i32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|one| one == told.as_bytes())
+            let is_in =
+                |said: &String| environment.split(|byte| *byte == 0).any(|one| one == said.as_bytes());
+            told.iter().all(is_in)
         };
         let mut all = Vec::new();
         processes_in(&self.cgroup, &mut all)?;
@@ -316,4 +319,42 @@ fn processes_in(cgroup: &Path, found: &mut Vec<i32>) -> Result<()> {
 fn addresses(list: &Value) -> Vec<IpAddr> {
     let texts = list.as_array().into_iter().flatten().filter_map(Value::as_str);
     texts.filter_map(|text| text.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+    use crate::command::Folder;
+
+    #[test]
+    fn pods_of_one_name_are_told_apart_by_their_namespace() {
+        let cgroup = Folder::new("processes");
+        fs::create_dir(cgroup.path().join("pod")).unwrap();
+        let run = |namespace: &str| {
+            // It waits for input that does not come.
+            let mut command = Command::new("cat");
+            command.env("POD_NAMESPACE", namespace).env("POD_NAME", "asker").stdin(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let mut processes = [run("over"), run("here")];
+        let [over, here] = processes.each_ref().map(|process| process.id().cast_signed());
+        cgroup.write("cgroup.procs", &format!("{over}\n"));
+        cgroup.write("pod/cgroup.procs", &format!("{here}\n"));
+        let node = Node {
+            name: String::new(),
+            addresses: Vec::new(),
+            pid: None,
+            netns: String::new(),
+            cgroup: cgroup.path().to_owned(),
+        };
+        let found =
+            ["over", "here", "nowhere"].map(|namespace| node.processes_of(namespace, "asker").unwrap());
+        for process in &mut processes {
+            drop(process.stdin.take());
+            process.wait().unwrap();
+        }
+        assert_eq!(found, [vec![over], vec![here], vec![]]);
+    }
 }

@@ -85,6 +85,7 @@ fn pod_spec(arguments: &[&str], version: Option<&str>) -> Value {
         "env": [
             { "name": "VERSION", "value": version.unwrap_or_default() },
             { "name": "POD_NAME", "valueFrom": of_field("metadata.name") },
+            { "name": "POD_NAMESPACE", "valueFrom": of_field("metadata.namespace") },
             { "name": "NODE_NAME", "valueFrom": of_field("spec.nodeName") },
         ],
         "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },

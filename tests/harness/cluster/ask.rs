@@ -25,6 +25,8 @@ pub enum Asker {
     Network {
         /// The node that the pod is on.
         node: Node,
+        /// The pod's namespace.
+        namespace: String,
         /// The pod's name.
         pod: String,
     },
@@ -65,8 +67,8 @@ impl Cluster {
                 command.args(["--namespace", namespace, "exec", name, "--", "/weir-app"]);
                 command
             }
-            Asker::Network { node, pod } => {
-                let pid = node.processes_of(pod)?.into_iter().next();
+            Asker::Network { node, namespace, pod } => {
+                let pid = node.processes_of(namespace, pod)?.into_iter().next();
                 let pid = pid.with_context(|| format!("{pod} does not run on {}", node.name))?;
                 let mut command = Command::new("nsenter");
                 command.args(["--target", &pid.to_string(), "--net", "--"]).arg(weir_app()?);
