@@ -64,15 +64,18 @@ impl Kernel {
     /// # Errors
     /// Where that, or the job, panicked.
     pub(super) fn call<T>(&self, job: impl FnOnce(&mut Dataplane) -> T) -> Result<T, KernelGone> {
-        let mut dataplane = self.dataplane.lock().map_err(|_| KernelGone)?;
-        let was_at_work = dataplane.is_at_work();
-        // Whoever asked drains the proxy before the process ends.
-        let done = catch_unwind(AssertUnwindSafe(|| job(&mut dataplane))).map_err(|_| KernelGone)?;
-        if dataplane.is_at_work() && !was_at_work {
-            let wake = self.wake.as_ref().ok_or(KernelGone)?;
-            wake.send(()).map_err(|_| KernelGone)?;
-        }
-        Ok(done)
+        let locked = || {
+            let mut dataplane = self.dataplane.lock().map_err(|_| KernelGone)?;
+            let was_at_work = dataplane.is_at_work();
+            let done = job(&mut dataplane);
+            if dataplane.is_at_work() && !was_at_work {
+                let wake = self.wake.as_ref().ok_or(KernelGone)?;
+                wake.send(()).map_err(|_| KernelGone)?;
+            }
+            Ok(done)
+        };
+        // Whoever asked drains the proxy before the process ends. The lock is poisoned: nobody gets it any more.
+        catch_unwind(AssertUnwindSafe(locked)).unwrap_or(Err(KernelGone))
     }
 
     /// What the ticks find.
