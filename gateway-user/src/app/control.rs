@@ -195,7 +195,7 @@ impl Control {
 
     fn look_for_endpoints(&mut self) -> anyhow::Result<()> {
         let endpoints = self.desired.declared.addresses_to_find();
-        self.node.through_uplink = self.call(move |dataplane| through_uplink(dataplane, &endpoints))??;
+        self.node.through_uplink = self.call(|dataplane| through_uplink(dataplane, &endpoints))??;
         Ok(())
     }
 
@@ -282,7 +282,7 @@ impl Control {
             listeners.map(|(.., socket)| socket.try_clone_to_owned()).collect()
         };
         let (v4, v6) = (of(Family::V4)?, of(Family::V6)?);
-        self.call(move |dataplane| dataplane.set_listeners(&v4, &v6))??;
+        self.call(|dataplane| dataplane.set_listeners(&v4, &v6))??;
         Ok(())
     }
 

@@ -62,7 +62,7 @@ pub fn run(plan: &Plan, name: &str, program: impl AsRef<OsStr>, arguments: &[Str
 
 /// Has all that runs there give way to the nodes: in life it has machines of its own, and a node's time is the node's.
 pub fn give_way(plan: &Plan) -> Result<()> {
-    let programs = cgroup::of_cluster(plan)?.join("control");
+    let programs = groups(plan)?;
     for program in fs::read_dir(&programs).with_context(|| format!("reading {}", programs.display()))? {
         // Each leads a session, and so a process group.
         for leader in cgroup::processes(&program?.path()) {
@@ -80,7 +80,12 @@ pub fn give_way(plan: &Plan) -> Result<()> {
 
 /// The control group of one of them.
 pub fn group(plan: &Plan, name: &str) -> Result<PathBuf> {
-    Ok(cgroup::of_cluster(plan)?.join("control").join(name))
+    Ok(groups(plan)?.join(name))
+}
+
+/// Where the control groups of all of them are.
+fn groups(plan: &Plan) -> Result<PathBuf> {
+    Ok(cgroup::of_cluster(plan)?.join("control"))
 }
 
 /// Waits until the API answers that it is ready.

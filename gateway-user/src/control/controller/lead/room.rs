@@ -1,6 +1,6 @@
 //! For how many gateways is written at once: fewer while the API server answers late.
 //!
-//! Whoever asks for more than it can do in time gets nothing at all. A Service that was given up has cost it two
+//! Whoever asks for more than it can do in time gets nothing at all. A Service that was given up has cost it
 //! addresses by then, which it has to take back.
 
 use std::time::Duration;
