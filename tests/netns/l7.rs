@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -223,12 +226,30 @@ fn an_agent_told_to_stop_lets_requests_end_and_says_so_to_their_clients() {
     let mut shop = Shop::open("stop");
     let load = HttpLoad::start(&shop.lab.client().netns, shop.lab.node4(80), &[CHROME], 4, 50);
     wait_until(PATIENCE, "requests are made", || load.journal().len() > 100);
-    assert!(shop.agent.terminate().unwrap().success());
-    let mut failures = Vec::new();
+    // And connections at every moment, until the agent is gone.
+    let (is_over, failures) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let connect = |to| {
+        while !is_over.load(Ordering::Relaxed) {
+            if let Err(failure) = get(&shop.lab.client().netns, to, "/", CHROME) {
+                failures.lock().unwrap().push(failure);
+            }
+        }
+    };
+    let connectors = shop.frontends();
+    let stopped = thread::scope(|scope| {
+        for to in connectors {
+            scope.spawn(move || connect(to));
+        }
+        let stopped = shop.agent.terminate();
+        is_over.store(true, Ordering::Relaxed);
+        stopped
+    });
+    assert!(stopped.unwrap().success());
+    let mut failures = failures.into_inner().unwrap();
     load.stop().each(|record| failures.extend(record.outcome.clone().err()));
     // Connections closed as announced are opened again, and refused then: that is all that may fail.
     let unexpected: Vec<_> = failures.iter().filter(|failure| !failure.contains("refused")).collect();
-    assert!(unexpected.is_empty(), "{unexpected:?}");
+    assert!(!failures.is_empty() && unexpected.is_empty(), "{unexpected:?}");
 }
 
 #[test]

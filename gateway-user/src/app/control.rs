@@ -9,7 +9,7 @@ mod follow;
 mod phase;
 mod status;
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 use gateway_model::{discovery::Kept, finding::Finding};
 
@@ -284,6 +284,21 @@ impl Control {
         let (v4, v6) = (of(Family::V4)?, of(Family::V6)?);
         self.call(|dataplane| dataplane.set_listeners(&v4, &v6))??;
         Ok(())
+    }
+
+    /// Takes them back, where no successor's are in their place: whoever connects now is refused by the kernel, and
+    /// nobody is in their queues any more when they close.
+    pub(super) fn take_back_listeners(&self) {
+        if self.phase.kernel().is_none() {
+            return;
+        }
+        let take_back = |dataplane: &mut Dataplane| dataplane.set_listeners::<OwnedFd>(&[], &[]);
+        if let Err(error) = self.call(take_back).and_then(|taken| Ok(taken?)) {
+            tracing::warn!(
+                "connections that are opened while the agent drains may be reset: {}",
+                causes::text_of(&error)
+            );
+        }
     }
 
     fn call<T>(&self, job: impl FnOnce(&mut Dataplane) -> T) -> anyhow::Result<T> {

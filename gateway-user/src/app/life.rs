@@ -201,6 +201,7 @@ impl Service {
         self.servers.close();
         if matches!(end, End::Told) {
             self.control.withdraw().await;
+            self.control.take_back_listeners();
         }
         self.control.fall_silent();
         let what = match end {
