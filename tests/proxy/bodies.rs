@@ -255,6 +255,29 @@ fn a_body_that_the_endpoint_does_not_want_is_not_asked_for() {
 }
 
 #[test]
+fn behind_a_body_that_nobody_wants_no_request_keeps_the_connection_open() {
+    let backend = Backend::start(|exchange| {
+        exchange.write("HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno")?;
+        std::io::copy(&mut exchange.stream, &mut std::io::sink())?;
+        Err(std::io::ErrorKind::Other.into())
+    });
+    let stage = Stage::to(backend.address);
+    let refused_by_endpoint = format!("{EXPECTING}hello");
+    let unroutable = "POST / HTTP/1.1\r\nHost: nobody\r\nContent-Length: 5\r\n\r\nhello".to_owned();
+    for (first, status) in [(refused_by_endpoint, 401), (unroutable, 404)] {
+        if status == 404 {
+            stage.share(&[("a", &gateway(&[("a", 10_000, &[backend.address])]))]);
+        }
+        let mut client = stage.connect();
+        client.send(format!("{first}GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let response = client.response();
+        assert_eq!((response.status, response.field("connection")), (status, Some("close")));
+        assert!(client.is_closed(), "{status}");
+        stage.wait("the connection is gone", |stats| stats.connections == 0);
+    }
+}
+
+#[test]
 fn a_body_goes_on_its_way_although_the_endpoint_says_nothing() {
     let backend = Backend::named("a");
     let timeouts = Timeouts { expect_continue: Duration::from_millis(100), ..Timeouts::default() };

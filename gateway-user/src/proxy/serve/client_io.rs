@@ -197,9 +197,9 @@ impl AsyncWrite for ClientIo {
     fn poll_flush(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         // The library flushes once a response is out, and need not read then: the wait for the next request
         // begins here.
-        if self.link.is_idle() {
+        if self.link.is_answered() {
             self.link.settle();
-            if self.intake.place() == Place::Between && self.intake.is_open() {
+            if self.link.is_idle() && self.intake.place() == Place::Between && self.intake.is_open() {
                 // Where it is over at once, the next read will say so.
                 let _ = self.poll_wait(task);
             }

@@ -73,7 +73,8 @@ impl Intake {
 
     /// Whether the client may have sent what nobody has read.
     pub fn has_unread(&self) -> bool {
-        !matches!((self.place(), self.end), (Place::Between, End::NotYet | End::Closed))
+        !self.link.is_idle()
+            || !matches!((self.place(), self.end), (Place::Between, End::NotYet | End::Closed))
     }
 
     /// What was not given on.

@@ -77,9 +77,15 @@ impl Link {
         self.ended.set(self.ended.get() + 1);
     }
 
-    /// Whether no request is under way.
+    /// Whether no request is under way, nor behind one that is.
     pub fn is_idle(&self) -> bool {
-        self.ended.get() >= self.begun.get() && self.begun.get() >= self.passed.get()
+        self.is_answered() && self.begun.get() >= self.passed.get()
+    }
+
+    /// Whether every request that was handed to us is answered to the end. Others may have come with them: those behind
+    /// a body that nobody wants never get to us.
+    pub fn is_answered(&self) -> bool {
+        self.ended.get() >= self.begun.get()
     }
 
     /// The upgrade, where one was asked for, is not to be.
