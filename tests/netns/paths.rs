@@ -6,7 +6,7 @@ use gateway_common::limits;
 use gateway_model::key::Protocol;
 use gateway_tests::{
     LabPlan,
-    client::{ask_udp, connect_many, datagram::udp_socket_at},
+    client::{ask_udp, connect_many, datagram::udp_socket},
 };
 use weir::dataplane::Error;
 
@@ -54,7 +54,6 @@ fn every_uplink_takes_requests_and_turns_replies() {
 
 #[test]
 fn a_client_may_ask_a_pod_itself_from_the_udp_port_that_it_asked_a_gateway_from() {
-    const CLIENT_PORT: u16 = 47_001;
     let lab = LabPlan::new("udpdirect").pods(1).build().unwrap();
     let (client, pod) = (&lab.client().netns, &lab.pods[0]);
     let _server = pod.serve_udp(POD_PORT, "1.0.3").unwrap();
@@ -62,11 +61,11 @@ fn a_client_may_ask_a_pod_itself_from_the_udp_port_that_it_asked_a_gateway_from(
     node.apply(&Shop::new(&lab, Protocol::Udp).route("1.0.3", 100, &lab.pods));
     let itself = [SocketAddr::from((pod.v4, POD_PORT)), SocketAddr::from((pod.v6, POD_PORT))];
     for (gateway, itself) in frontends(&lab).into_iter().zip(itself) {
+        let socket = udp_socket(client, gateway).unwrap();
         for _ in 0..2 {
-            let socket = udp_socket_at(client, CLIENT_PORT, gateway).unwrap();
+            socket.connect(gateway).unwrap();
             assert_eq!(ask_udp(&socket, "gateway").unwrap().version, "1.0.3", "{gateway}");
-            drop(socket);
-            let socket = udp_socket_at(client, CLIENT_PORT, itself).unwrap();
+            socket.connect(itself).unwrap();
             node.tick_until(Duration::from_secs(15), "the pod's answer shows the pod", |_, _| {
                 ask_udp(&socket, "pod").is_ok()
             });

@@ -12,15 +12,10 @@ use crate::netns::Netns;
 /// A socket in `from`, connected to `to`, so that answers from elsewhere are not taken and an ICMP refusal is
 /// an error.
 pub fn udp_socket(from: &Netns, to: SocketAddr) -> io::Result<UdpSocket> {
-    udp_socket_at(from, 0, to)
-}
-
-/// The same at a port of the client's, which is free again when the socket is dropped.
-pub fn udp_socket_at(from: &Netns, port: u16, to: SocketAddr) -> io::Result<UdpSocket> {
     from.run(|| {
         let any: IpAddr =
             if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, port))?;
+        let socket = UdpSocket::bind((any, 0))?;
         socket.set_read_timeout(Some(Duration::from_secs(2)))?;
         socket.connect(to)?;
         Ok(socket)
