@@ -53,8 +53,8 @@ pub struct KeptRoute {
     pub gone_since: Option<u64>,
     /// It was found bad: it gets no weight but from a person or a new release.
     pub rolled_back: bool,
-    /// A condition given (or taken away) at run time.
-    pub condition: Option<Override<Option<Condition>>>,
+    /// A condition given (or taken away) at run time. Few have one, and it is large.
+    pub condition: Option<Box<Override<Option<Condition>>>>,
     /// A strength given at run time; `None` in it: the default.
     pub strength: Option<Override<Option<Weight>>>,
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use gateway_model::{
     key::{GatewayKey, Protocol, RouteName},
-    plan::l4::{Access, Frontend, L4Gateway, L4Plan, L4Route, LocalRings, Ring, Target},
+    plan::l4::{Access, Frontend, L4Gateway, L4Plan, L4Route, LocalRings, Ring, Slots, Target},
 };
 use gateway_tests::{Lab, lab::Pod};
 
@@ -144,10 +144,10 @@ impl Shop {
             let end = (share * self.slots).checked_div(total).unwrap_or(0);
             while slots.len() < end {
                 let member = if usable.is_empty() { None } else { Some(first + slots.len() % usable.len()) };
-                slots.push(member.map_or(Ring::NOBODY, |member| member as u16));
+                slots.push(member.map_or(Slots::NOBODY, |member| member as u16));
             }
         }
-        slots.resize(self.slots, Ring::NOBODY);
+        slots.resize(self.slots, Slots::NOBODY);
         Ring { members: members.into(), slots: slots.into() }
     }
 }

@@ -169,7 +169,7 @@ impl Kept {
         let entry = self.gateway(declared).routes.entry(route.name.clone()).or_default();
         if let ConditionChange::Set(value) = condition {
             let base = file.and_then(|file| file.condition.clone());
-            entry.condition = Some(Override { value, base, since: now });
+            entry.condition = Some(Box::new(Override { value, base, since: now }));
         }
         if let Some(value) = strength {
             let base = file.and_then(|file| file.condition_strength);

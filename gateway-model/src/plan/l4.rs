@@ -1,5 +1,7 @@
 //! What the kernel is to do: frontends, and per gateway a ring for each address family.
 
+mod slots;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -9,6 +11,8 @@ use std::{
 use ipnet::IpNet;
 
 use crate::key::{GatewayKey, Protocol, RouteName};
+
+pub use slots::Slots;
 
 /// Everything that the kernel maps are to hold. What two plans have in common is shared by `Arc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,31 +96,29 @@ pub struct L4Route {
 pub struct Ring {
     /// The endpoints that slots refer to, with their routes.
     pub members: Arc<[(RouteName, SocketAddr)]>,
-    /// Per slot an index into `members`, or [`Ring::NOBODY`]. The length is a power of two.
-    pub slots: Arc<[u16]>,
+    /// Per slot an index into `members`, or [`Slots::NOBODY`]. The length is a power of two.
+    pub slots: Slots,
 }
 
 impl Ring {
-    /// A slot that refuses new connections.
-    pub const NOBODY: u16 = u16::MAX;
     /// Most members.
-    pub const MEMBERS: usize = Self::NOBODY as usize;
+    pub const MEMBERS: usize = Slots::NOBODY as usize;
 
     /// A ring of which every slot refuses.
     pub fn nobody(size: u32) -> Self {
-        Self { members: Arc::new([]), slots: vec![Self::NOBODY; size as usize].into() }
+        Self { members: Arc::new([]), slots: vec![Slots::NOBODY; size as usize].into() }
     }
 
     /// The endpoint of a slot, with its route.
     pub fn endpoint(&self, slot: usize) -> Option<&(RouteName, SocketAddr)> {
-        self.members.get(usize::from(*self.slots.get(slot)?))
+        self.members.get(usize::from(self.slots.get(slot)?))
     }
 
     /// How many slots each route has; routes without any are left out.
     pub fn shares(&self) -> BTreeMap<&RouteName, u32> {
         let mut counts = vec![0_u32; self.members.len()];
-        for slot in self.slots.iter().filter(|slot| **slot != Self::NOBODY) {
-            counts[usize::from(*slot)] += 1;
+        for slot in self.slots.iter().filter(|slot| *slot != Slots::NOBODY) {
+            counts[usize::from(slot)] += 1;
         }
         let mut shares = BTreeMap::new();
         for ((route, _), count) in self.members.iter().zip(counts) {

@@ -67,8 +67,16 @@ impl Store {
         self.numbers.insert(identity, number);
         match self.all.get_mut(number as usize) {
             Some(place) => *place = workload,
-            None => self.all.push(workload),
+            None => self.push(workload),
         }
+    }
+
+    /// Doubling the room would leave up to half of it empty for good.
+    fn push(&mut self, workload: Workload) {
+        if self.all.len() == self.all.capacity() {
+            self.all.reserve_exact(self.all.len() / 8 + 64);
+        }
+        self.all.push(workload);
     }
 
     /// Takes a workload out.

@@ -40,7 +40,7 @@ pub(crate) fn resolve(
         ttl: world.route_ttl,
     };
     let mut notes = life.settle(&mut kept.routes);
-    let mut routes: Vec<ResolvedRoute> = Vec::new();
+    let mut routes: Vec<ResolvedRoute> = Vec::with_capacity(kept.routes.len());
     let listed: HashMap<&RouteName, &Route> =
         gateway.routes.iter().map(|route| (&route.name, route)).collect();
     for (name, route) in &mut kept.routes {
@@ -160,7 +160,7 @@ fn lend(routes: &mut [ResolvedRoute]) {
 /// Drops what was given at run time where the file says something new.
 fn follow_file(name: &RouteName, listed: Option<&Route>, route: &mut KeptRoute, notes: &mut Vec<String>) {
     let condition = listed.and_then(|listed| listed.condition.clone());
-    if is_outdated(route.condition.as_ref(), &condition) {
+    if is_outdated(route.condition.as_deref(), &condition) {
         route.condition = None;
         let said = condition.map_or_else(|| "none".to_owned(), |condition| format!("`{condition}`"));
         notes.push(format!(

@@ -1,13 +1,13 @@
 //! Rings that are computed again and again as endpoints come and go.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use super::{
     RingRoute,
     level::{self, Crowd},
     part::{self, Part},
 };
-use crate::plan::l4::Ring;
+use crate::plan::l4::{Ring, Slots};
 
 /// What is worth knowing of a ring when the next one is computed. The ring that [`Memo::assign`] gives is always
 /// that of [`assign`](super::assign); it only comes sooner where little has changed:
@@ -72,13 +72,14 @@ impl Last {
     fn change(self, parts: Vec<Part>) -> Self {
         let mut writer = Writer::new(self.ring.slots.len() as u32);
         let mut crowds = Vec::with_capacity(parts.len());
-        let slots = part::slots_of(&self.ring, &self.parts);
+        let words: Vec<u16> = self.ring.slots.iter().collect();
+        let slots = part::slots_of(&words, &self.parts);
         let mut first = 0;
         for ((part, old), (slots, crowd)) in
             parts.iter().zip(&self.parts).zip(slots.into_iter().zip(self.crowds))
         {
             crowds.push(if part == old {
-                let owners = slots.iter().map(|slot| u32::from(self.ring.slots[*slot as usize]) - first);
+                let owners = slots.iter().map(|slot| u32::from(words[*slot as usize]) - first);
                 writer.write(part, &slots, owners);
                 crowd
             } else {
@@ -121,7 +122,7 @@ struct Writer {
 
 impl Writer {
     fn new(size: u32) -> Self {
-        Self { slots: vec![Ring::NOBODY; size as usize], first: 0 }
+        Self { slots: vec![Slots::NOBODY; size as usize], first: 0 }
     }
 
     /// Enters the next part, of which the owner of each slot is known.
@@ -151,6 +152,6 @@ impl Writer {
             let name = part.name.clone();
             part.endpoints.clone().into_iter().map(move |address: SocketAddr| (name.clone(), address))
         };
-        Ring { members: parts.iter().flat_map(member).collect(), slots: Arc::from(self.slots) }
+        Ring { members: parts.iter().flat_map(member).collect(), slots: self.slots.into() }
     }
 }

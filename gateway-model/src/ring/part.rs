@@ -49,11 +49,11 @@ pub(super) fn share_slots(size: u32, seed: u64, parts: &[Part]) -> Vec<Vec<u32>>
     collect(parts.len(), owners.into_iter())
 }
 
-/// The slots that each part has in a ring of these parts.
-pub(super) fn slots_of(ring: &Ring, parts: &[Part]) -> Vec<Vec<u32>> {
+/// The slots that each part has in a ring of these parts, of which each slot has a member.
+pub(super) fn slots_of(members: &[u16], parts: &[Part]) -> Vec<Vec<u32>> {
     let part_of: Vec<u32> =
         parts.iter().zip(0..).flat_map(|(part, index)| part.endpoints.iter().map(move |_| index)).collect();
-    collect(parts.len(), ring.slots.iter().map(|member| part_of[usize::from(*member)]))
+    collect(parts.len(), members.iter().map(|member| part_of[usize::from(*member)]))
 }
 
 fn collect(parts: usize, owners: impl Iterator<Item = u32>) -> Vec<Vec<u32>> {

@@ -102,7 +102,7 @@ pub(super) struct DesiredRing {
     /// Per member of the plan's ring its backend id, or REFUSE where it cannot be used.
     members: Arc<[u32]>,
     /// The plan's slots; `None`: every slot is the agent's.
-    slots: Option<Arc<[u16]>>,
+    slots: Option<l4::Slots>,
     /// How many slots the plan has.
     pub(super) len: usize,
     /// What slots say that have no endpoint.
@@ -116,8 +116,11 @@ impl DesiredRing {
         match &self.slots {
             None => AGENT,
             Some(slots) => {
-                let member = slots[at & (slots.len() - 1)];
-                self.members.get(usize::from(member)).copied().unwrap_or(self.nobody)
+                let member = slots.get(at & (slots.len() - 1));
+                member
+                    .and_then(|member| self.members.get(usize::from(member)))
+                    .copied()
+                    .unwrap_or(self.nobody)
             }
         }
     }
@@ -417,7 +420,7 @@ fn desired_ring(
     };
     Ok(DesiredRing {
         members: ring.members.iter().map(id).collect(),
-        slots: (target == Target::Ring).then(|| Arc::clone(&ring.slots)),
+        slots: (target == Target::Ring).then(|| ring.slots.clone()),
         len,
         nobody: REFUSE,
     })
@@ -449,7 +452,7 @@ mod tests {
                 slots: (0..4).map(|at| at % endpoints.len().max(1) as u16).collect(),
                 members: endpoints.iter().map(|endpoint| (route.clone(), *endpoint)).collect(),
             },
-            ring6: l4::Ring { members: [].into(), slots: [0; 4].into() },
+            ring6: l4::Ring { members: [].into(), slots: vec![0; 4].into() },
             local: None,
         }
     }
@@ -534,7 +537,7 @@ mod tests {
     fn slots_without_an_endpoint_of_this_node_drop() {
         let mut shadow = Shadow::empty(ROOM);
         let mut local = gateway(80, &["10.0.0.1:80"]);
-        let nobody = l4::Ring { members: [].into(), slots: [l4::Ring::NOBODY; 4].into() };
+        let nobody = l4::Ring { members: [].into(), slots: vec![l4::Slots::NOBODY; 4].into() };
         local.local = Some(l4::LocalRings { ring4: nobody.clone(), ring6: nobody });
         local.frontends.values_mut().for_each(|access| access.local_only = true);
         let (desired, _) = resolve(&plan(&[("a", local)]), None, &mut shadow);
@@ -609,7 +612,7 @@ mod tests {
     fn a_ring_of_an_impossible_size_rejects_its_gateway_alone() {
         let mut shadow = Shadow::empty(ROOM);
         let mut odd = gateway(80, &["10.0.0.1:80"]);
-        odd.ring4.slots = [0; 3].into();
+        odd.ring4.slots = vec![0; 3].into();
         let (desired, touched) =
             resolve(&plan(&[("a", odd), ("b", gateway(81, &["10.0.0.2:80"]))]), None, &mut shadow);
         assert!(matches!(&touched.rejected[..], [(_, Error::RingSize { slots: 3, .. })]));

@@ -64,6 +64,7 @@ pub(super) fn in_force(declared: &Gateway, facts: &GatewayFacts) -> Option<Gatew
         }
         gateway.routes.push(route);
     }
+    gateway.routes.shrink_to_fit();
     if let (None, Some(number)) = (declared.port, facts.port) {
         gateway.port = Some(gateway::PortSpec { number, kind: declared.kind() });
     }

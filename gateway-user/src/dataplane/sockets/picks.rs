@@ -16,6 +16,7 @@ use gateway_common::abi::{
     backend::{AGENT, REFUSE},
     socket::{Pick, place},
 };
+use gateway_model::plan::l4::Slots;
 
 use self::{
     nodes::Nodes,
@@ -32,7 +33,7 @@ pub(in super::super) struct Shares {
     /// Backend ids, REFUSE for those that cannot be used.
     pub(in super::super) members: Arc<[u32]>,
     /// Index of a member per slot; `None`: every slot is the agent's.
-    pub(in super::super) slots: Option<Arc<[u16]>>,
+    pub(in super::super) slots: Option<Slots>,
 }
 
 /// PICKS, `PICK_COUNTS` and `PICK_NODES`.
@@ -131,7 +132,7 @@ impl Shares {
     /// Cheap where a plan is shared, as plans are.
     fn is_same(&self, other: &Self) -> bool {
         let same_slots = match (&self.slots, &other.slots) {
-            (Some(one), Some(two)) => Arc::ptr_eq(one, two) || one == two,
+            (Some(one), Some(two)) => one.is_shared_with(two) || one == two,
             (None, None) => true,
             _ => false,
         };
@@ -143,7 +144,7 @@ impl Shares {
         let mut counts = vec![0_u32; self.members.len()];
         let mut nobody = 0;
         for slot in slots.iter() {
-            *counts.get_mut(usize::from(*slot)).unwrap_or(&mut nobody) += 1;
+            *counts.get_mut(usize::from(slot)).unwrap_or(&mut nobody) += 1;
         }
         let mut leaves = BTreeMap::new();
         let members = self.members.iter().copied().zip(counts);
