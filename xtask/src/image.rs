@@ -67,7 +67,21 @@ pub fn command_line(args: &Args) -> Result<()> {
 fn build(args: &Args) -> Result<PathBuf> {
     setup::to_build()?;
     let profile = if args.dev { Profile::Dev } else { Profile::Release };
-    build::build(&args.package, &args.bin, profile)
+    let binary = build::build(&args.package, &args.bin, profile)?;
+    if args.dev { Ok(binary) } else { strip(&binary) }
+}
+
+/// A copy of `binary` without the names of lines, which are most of it: what a panic says has its line all the same.
+///
+/// # Errors
+/// Where binutils is missing, or the copy cannot be written.
+pub fn strip(binary: &Path) -> Result<PathBuf> {
+    let folder = binary.with_file_name("stripped");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let copy = folder.join(file_name(binary)?);
+    read(command("strip").arg("--strip-debug").arg("-o").args([&copy, binary]))
+        .context("stripping (binutils has the program)")?;
+    Ok(copy)
 }
 
 /// Packs `binary` as an image called `names` whose entry point it is, into the file `out`.

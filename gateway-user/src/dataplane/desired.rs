@@ -43,9 +43,20 @@ pub(super) struct Desired {
     lost: BTreeMap<GatewayKey, Vec<(EndpointKey, Reach)>>,
 }
 
-/// What is desired for the sake of one gateway.
-#[derive(Debug, Default)]
+/// What is desired for the sake of one gateway. There are thousands of endpoints: what it says of them is in [`Desired`]
+/// alone.
+#[derive(Debug)]
 struct Part {
+    names: Box<[u32]>,
+    backends: Box<[u32]>,
+    rings: Box<[RingKey]>,
+    frontends: BTreeMap<l4::Frontend, DesiredFrontend>,
+    sources: BTreeSet<SourceOf>,
+}
+
+/// One gateway's part while it is worked out.
+#[derive(Debug, Default)]
+struct Draft {
     names: BTreeMap<u32, RouteNames>,
     backends: BTreeMap<u32, Backend>,
     rings: BTreeMap<RingKey, DesiredRing>,
@@ -88,9 +99,9 @@ impl Touched {
     }
 
     fn add(&mut self, part: &Part) {
-        self.names.extend(part.names.keys());
-        self.backends.extend(part.backends.keys());
-        self.rings.extend(part.rings.keys());
+        self.names.extend(&part.names);
+        self.backends.extend(&part.backends);
+        self.rings.extend(&part.rings);
         self.frontends.extend(part.frontends.keys());
         self.sources.extend(&part.sources);
     }
@@ -178,8 +189,9 @@ impl Desired {
 
     /// Gateways that have an endpoint with one of these addresses.
     pub(super) fn gateways_at(&self, addresses: &BTreeSet<IpAddr>) -> impl Iterator<Item = &GatewayKey> {
-        let is_there = |part: &Part| {
-            let mut known = part.backends.values().filter_map(backend_address);
+        let is_there = move |part: &Part| {
+            let backends = part.backends.iter().filter_map(|id| self.backends.get(id));
+            let mut known = backends.filter_map(backend_address);
             known.any(|address| addresses.contains(&address.ip()))
         };
         self.parts.iter().filter(move |(_, part)| is_there(part)).map(|(key, _)| key)
@@ -195,14 +207,15 @@ impl Desired {
         let Some(part) = self.parts.remove(key) else { return };
         self.lost.remove(key);
         touched.add(&part);
-        for index in part.names.keys() {
+        for index in &part.names {
             self.names.remove(index);
         }
-        for (id, backend) in &part.backends {
-            self.backends.remove(id);
-            self.count_device(backend, false);
+        for id in &part.backends {
+            if let Some(backend) = self.backends.remove(id) {
+                self.count_device(&backend, false);
+            }
         }
-        for ring in part.rings.keys() {
+        for ring in &part.rings {
             self.rings.remove(ring);
         }
         // Another gateway may have it by now.
@@ -229,23 +242,30 @@ impl Desired {
         reach: &mut dyn FnMut(SocketAddr) -> Result<Way, Error>,
         touched: &mut Touched,
     ) -> Result<(), Error> {
-        let mut part = Part::default();
+        let mut draft = Draft::default();
         if let Err(error) =
-            part.fill(key, gateway, shadow, reach).and_then(|()| self.check_room(&part, shadow))
+            draft.fill(key, gateway, shadow, reach).and_then(|()| self.check_room(&draft, shadow))
         {
-            shadow.take_back(part.names.keys(), part.backends.keys(), part.rings.keys());
+            shadow.take_back(draft.names.keys(), draft.backends.keys(), draft.rings.keys());
             return Err(error);
         }
+        let part = Part {
+            names: draft.names.keys().copied().collect(),
+            backends: draft.backends.keys().copied().collect(),
+            rings: draft.rings.keys().copied().collect(),
+            frontends: draft.frontends,
+            sources: draft.sources,
+        };
         touched.add(&part);
-        self.names.extend(&part.names);
-        self.backends.extend(&part.backends);
-        part.backends.values().for_each(|backend| self.count_device(backend, true));
-        self.rings.extend(part.rings.iter().map(|(owner, ring)| (*owner, ring.clone())));
+        draft.backends.values().for_each(|backend| self.count_device(backend, true));
+        self.names.extend(draft.names);
+        self.backends.extend(draft.backends);
+        self.rings.extend(draft.rings);
         self.frontends.extend(&part.frontends);
         self.sources.extend(&part.sources);
-        self.marks.insert(Arc::new(key.clone()), Arc::new(std::mem::take(&mut part.marks)));
-        if !part.unreachable.is_empty() {
-            self.lost.insert(key.clone(), std::mem::take(&mut part.unreachable));
+        self.marks.insert(Arc::new(key.clone()), Arc::new(draft.marks));
+        if !draft.unreachable.is_empty() {
+            self.lost.insert(key.clone(), draft.unreachable);
         }
         self.parts.insert(key.clone(), part);
         Ok(())
@@ -267,17 +287,17 @@ impl Desired {
         }
     }
 
-    fn check_room(&self, part: &Part, shadow: &Shadow) -> Result<(), Error> {
+    fn check_room(&self, draft: &Draft, shadow: &Shadow) -> Result<(), Error> {
         let limit = shadow.frontends_end;
         // Each family has this room of its own: as long as both fit into it nobody has to be counted.
-        if self.frontends.len() + part.frontends.len() <= limit as usize {
+        if self.frontends.len() + draft.frontends.len() <= limit as usize {
             return Ok(());
         }
         for family in [Family::V4, Family::V6] {
             let count = |frontends: &BTreeMap<l4::Frontend, DesiredFrontend>| {
                 frontends.values().filter(|frontend| frontend.ring.1 == family).count()
             };
-            if count(&self.frontends) + count(&part.frontends) > limit as usize {
+            if count(&self.frontends) + count(&draft.frontends) > limit as usize {
                 return Err(Error::Full { what: "frontends", limit });
             }
         }
@@ -285,7 +305,7 @@ impl Desired {
     }
 }
 
-impl Part {
+impl Draft {
     fn fill(
         &mut self,
         key: &GatewayKey,

@@ -46,7 +46,7 @@ pub fn measure(args: &Args) -> Result<()> {
     let app = build::build("gateway-tests", "weir-app", Profile::Release)?;
     let pack = |binary: &PathBuf, name: &str| {
         let tar = root().join(format!("target/image/{name}-bench.tar"));
-        image::pack(&[format!("weir.dev/{name}:dev")], binary, &tar).map(|()| tar)
+        image::pack(&[format!("weir.dev/{name}:dev")], &image::strip(binary)?, &tar).map(|()| tar)
     };
     let tars = step("packing images", || Ok([pack(&weir, "weir")?, pack(&app, "weir-app")?]))?;
     life::up(NAME, 1, &tars)?;
