@@ -469,7 +469,7 @@ mod tests {
             target: Target::Ring,
             routes: [(route.clone(), L4Route { endpoints: endpoints.iter().copied().collect() })].into(),
             ring4: l4::Ring {
-                slots: (0..4).map(|at| at % endpoints.len().max(1) as u16).collect(),
+                slots: (0..4).map(|at| at % endpoints.len().max(1) as u16).collect::<Vec<_>>().into(),
                 members: endpoints.iter().map(|endpoint| (route.clone(), *endpoint)).collect(),
             },
             ring6: l4::Ring { members: [].into(), slots: vec![0; 4].into() },

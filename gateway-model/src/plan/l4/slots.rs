@@ -49,7 +49,8 @@ impl Slots {
     }
 
     /// Whether both are the same memory.
-    pub fn is_shared_with(&self, other: &Self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Words::Narrow(one), Words::Narrow(two)) => Arc::ptr_eq(one, two),
             (Words::Wide(one), Words::Wide(two)) => Arc::ptr_eq(one, two),
@@ -71,12 +72,6 @@ impl From<Vec<u16>> for Slots {
         } else {
             Words::Wide(words.into())
         })
-    }
-}
-
-impl FromIterator<u16> for Slots {
-    fn from_iter<I: IntoIterator<Item = u16>>(words: I) -> Self {
-        words.into_iter().collect::<Vec<_>>().into()
     }
 }
 

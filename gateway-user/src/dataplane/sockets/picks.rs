@@ -27,7 +27,7 @@ use super::super::{
     sys::{self, memory::Words, table::Table},
 };
 
-/// A ring's slots in words of the maps.
+/// A ring's slots in words of the maps. Cheap to compare where a plan is shared, as plans are: an `Arc` equals itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Shares {
     /// Backend ids, REFUSE for those that cannot be used.
@@ -87,7 +87,7 @@ impl Picks {
         now: u32,
     ) -> Result<(), Error> {
         let known = self.trees.get(&ring);
-        if known.is_some_and(|tree| tree.shares.as_ref().is_some_and(|known| known.is_same(&shares))) {
+        if known.is_some_and(|tree| tree.shares.as_ref() == Some(&shares)) {
             return Ok(());
         }
         if known.is_none() {
@@ -129,16 +129,6 @@ impl Picks {
 }
 
 impl Shares {
-    /// Cheap where a plan is shared, as plans are.
-    fn is_same(&self, other: &Self) -> bool {
-        let same_slots = match (&self.slots, &other.slots) {
-            (Some(one), Some(two)) => one.is_shared_with(two) || one == two,
-            (None, None) => true,
-            _ => false,
-        };
-        same_slots && self.members == other.members
-    }
-
     fn leaves(&self, route_of: impl Fn(u32) -> u32) -> Vec<Leaf> {
         let Some(slots) = &self.slots else { return vec![Leaf { route: 0, id: AGENT, share: 1 }] };
         let mut counts = vec![0_u32; self.members.len()];
